@@ -1,0 +1,49 @@
+import { Pool, type Dispatcher } from 'undici';
+
+/**
+ * Idle connections are given up long before the server in a replica does (75 s), or a request could go out on a
+ * connection that is being closed. The maximum bounds what a server's `keep-alive` header may ask for.
+ */
+const keepAlive = { keepAliveTimeout: 20_000, keepAliveMaxTimeout: 20_000 };
+const connectTimeout = 1_000;
+
+export type UpstreamRequest = Pick<Dispatcher.RequestOptions, 'path' | 'headers' | 'body' | 'signal'>;
+
+/** A replica that is routed to, with its kept-alive connections. */
+export class Replica {
+  inFlight = 0;
+  /** When it last refused a connection, on the clock of `performance.now()`. */
+  refusedAt = -Infinity;
+  private readonly pool: Pool;
+
+  /** `answerTimeout`: milliseconds to wait for the head of an answer, and for each further piece of it. */
+  constructor(
+    readonly url: string,
+    answerTimeout: number,
+  ) {
+    this.pool = new Pool(url, {
+      ...keepAlive,
+      connect: { timeout: connectTimeout },
+      headersTimeout: answerTimeout,
+      bodyTimeout: answerTimeout,
+    });
+  }
+
+  /** Sends one POST. The body of the answer must be read or destroyed. Throws what undici throws. */
+  async post(request: UpstreamRequest): Promise<Dispatcher.ResponseData> {
+    this.inFlight += 1;
+    try {
+      const response = await this.pool.request({ ...request, method: 'POST' });
+      response.body.once('close', () => (this.inFlight -= 1));
+      return response;
+    } catch (error) {
+      this.inFlight -= 1;
+      throw error;
+    }
+  }
+
+  /** Takes no more requests; returns when those in flight have been answered and all connections are closed. */
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+}

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { SlipwayError } from './errors.js';
+import { Name, ReleaseId, WeightsDate } from './names.js';
+import { Duration, Quantity } from './quantities.js';
+
+/** One request the candidate must answer before it gets traffic. */
+export const Sample = z.strictObject({
+  input: z.unknown(),
+  /** Compared with the prediction, element by element; left out: any answer within the budget passes. */
+  expect: z.unknown().optional(),
+  /** Largest absolute difference allowed between two numbers. */
+  tolerance: z.number().nonnegative().default(0),
+});
+export type Sample = z.infer<typeof Sample>;
+
+export const Verify = z.strictObject({
+  samples: z.array(Sample).max(100).optional(),
+  /** Longest a single sample may take. */
+  latencyBudget: Duration.default('1s'),
+  /** Longest from container start to the first ready answer. */
+  startupBudget: Duration.default('5m'),
+  /** Check that a changed source loads with the live weights; `false` when both change together incompatibly. */
+  sourceCheck: z.boolean().default(true),
+});
+
+export const Resources = z.strictObject({
+  /** CPU cores; fractions allowed. */
+  cpu: z.number().positive().max(256).default(1),
+  memory: Quantity.default('1Gi'),
+});
+
+export const Recipe = z.enum(['auto', 'sklearn', 'python-class']);
+export type Recipe = z.infer<typeof Recipe>;
+
+/** Fields that a `slipway.yaml` in the source bundle may carry too; the input wins. */
+const shared = {
+  recipe: Recipe,
+  resources: Resources,
+  verify: Verify,
+  /** Port the container listens on. */
+  port: z.number().int().min(1).max(65_535),
+  replicas: z.number().int().min(1).max(100),
+};
+
+/** `slipway.yaml` in the source bundle. */
+export const SourceManifest = z
+  .strictObject({
+    ...shared,
+    /** File under the weights to load, when several would do. */
+    load: z.string().min(1),
+    /** Python minor version the source needs, e.g. `"3.11"`. */
+    python: z.string().regex(/^3\.\d{1,2}$/, 'must be a Python version such as "3.11"'),
+  })
+  .partial();
+export type SourceManifest = z.infer<typeof SourceManifest>;
+
+/** What `deployModel` is started with. Everything but `model` may be left out. */
+export const DeployInput = z.strictObject({
+  model: Name,
+  /** Name the model is served under; default: the model's name. */
+  service: Name.optional(),
+  weights: z.union([z.literal('latest'), WeightsDate]).default('latest'),
+  source: z.literal('latest').default('latest'),
+  recipe: shared.recipe.optional(),
+  target: z.literal('docker').default('docker'),
+  replicas: shared.replicas.optional(),
+  port: shared.port.optional(),
+  resources: shared.resources.optional(),
+  strategy: z.strictObject({ kind: z.literal('rolling') }).default({ kind: 'rolling' }),
+  verify: shared.verify.optional(),
+  approval: z
+    .strictObject({ required: z.boolean().default(false), deadline: Duration.default('24h') })
+    .default({ required: false, deadline: '24h' }),
+  /** Longest the whole deployment may take, waiting for approval not counted. */
+  deadline: Duration.default('4h'),
+  onConflict: z.enum(['fail', 'wait', 'supersede']).default('fail'),
+  onFailure: z.literal('rollback').default('rollback'),
+  /** Deploy this earlier verified release again, as it was: no download, no build, no push. */
+  rollbackTo: z.union([z.literal('previous'), ReleaseId]).optional(),
+});
+export type DeployInput = z.infer<typeof DeployInput>;
+/** The same before defaults are filled in. */
+export type DeployRequest = z.input<typeof DeployInput>;
+
+/** What a replica runs with, once the input, `slipway.yaml` and the defaults are merged. */
+export const ServeSpec = z.object({
+  recipe: Recipe.exclude(['auto']),
+  replicas: z.number().int(),
+  port: z.number().int(),
+  resources: Resources,
+  verify: Verify,
+  load: z.string().optional(),
+});
+export type ServeSpec = z.infer<typeof ServeSpec>;
+
+/**
+ * Parses a deployment's input. Throws `InvalidInput` naming every field that is wrong.
+ */
+export function parseDeployInput(input: unknown): DeployInput & { service: string } {
+  const result = DeployInput.safeParse(input);
+  if (!result.success)
+    throw new SlipwayError('InvalidInput', `deployment input: ${describeIssues(result.error)}`, {
+      issues: result.error.issues.map(({ path, message }) => ({ field: path.join('.'), message })),
+    });
+  return { ...result.data, service: result.data.service ?? result.data.model };
+}
+
+/** `replicas: must be …; verify.latencyBudget: must be …` */
+export function describeIssues(error: z.ZodError): string {
+  return error.issues
+    .map(({ path, message }) => (path.length > 0 ? `${path.join('.')}: ${message}` : message))
+    .join('; ');
+}

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { ImageRef } from './names.js';
+
+const Url = z.url();
+
+/** A Docker engine that runs replicas. */
+export const NodeConfig = z.object({
+  name: z.string(),
+  /** `unix:///path/docker.sock` or `tcp://host:port`. */
+  docker: z.string(),
+  /** `host:port` of the registry as this node reaches it. */
+  registry: z.string(),
+  /** Host that published ports are reached at from the gateway. */
+  address: z.string().default('127.0.0.1'),
+  /** Ports that replicas are published on. Fixed per container, so that a restart keeps it. */
+  ports: z.tuple([z.number().int(), z.number().int()]).default([20_000, 29_999]),
+  /** May replicas open connections to the outside? `none`: weights and source are code, and answer only. */
+  egress: z.enum(['none', 'open']).default('none'),
+});
+export type NodeConfig = z.infer<typeof NodeConfig>;
+
+/** Passed into builds, never left in an image. */
+export const BuildConfig = z.object({
+  /** PEM file with the certificate authorities that builds trust. */
+  caBundle: z.string().optional(),
+  pipIndex: z.string().optional(),
+  httpProxy: z.string().optional(),
+  httpsProxy: z.string().optional(),
+  noProxy: z.string().optional(),
+  /** `host` where the engine's bridge has no way out. */
+  network: z.enum(['default', 'host']).default('default'),
+});
+export type BuildConfig = z.infer<typeof BuildConfig>;
+
+/** Limits on uploaded archives. */
+export const ArchiveLimits = z.object({
+  /** Unpacked bytes of all entries together. */
+  maxTotalBytes: z.number().default(512 * 2 ** 30),
+  maxEntries: z.number().default(100_000),
+  /** Unpacked : packed bytes of one entry, judged above 1 MiB unpacked. */
+  maxRatio: z.number().default(200),
+});
+export type ArchiveLimits = z.infer<typeof ArchiveLimits>;
+
+/**
+ * Configuration of every Slipway process, written by `slipway up` to `.slipway/stack.json` (mode 0600).
+ * The first block is what users and scripts may rely on.
+ */
+export const Stack = z.object({
+  api: Url,
+  gateway: Url,
+  token: z.string(),
+  temporal: z.object({ address: z.string(), namespace: z.string(), ui: z.string() }),
+  s3: z.object({ endpoint: Url, accessKey: z.string(), secretKey: z.string(), bucket: z.string() }),
+  registry: z.object({ url: Url, username: z.string(), password: z.string() }),
+  postgres: z.string(),
+  docker: z.string(),
+  kubeconfig: z.string().nullable().default(null),
+
+  /** Base image that source images are built on. */
+  base: ImageRef,
+  nodes: z.array(NodeConfig).min(1),
+  build: BuildConfig.prefault({}),
+  archives: ArchiveLimits.prefault({}),
+  /** Folder of the content-addressed cache, and its size bound in bytes. */
+  cache: z.object({ path: z.string(), maxBytes: z.number().default(50 * 2 ** 30) }),
+  /** Folder for what the gateway remembers across restarts. */
+  state: z.string(),
+  /** Explicit consent to serve pickle/joblib files, which run the code they contain. */
+  allowPickle: z.boolean().default(false),
+  /** Name of this installation, in the labels of what it makes. */
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/),
+  /** Longest in-flight requests may take once their replica drains. */
+  drain: z.string().default('30s'),
+});
+export type Stack = z.infer<typeof Stack>;

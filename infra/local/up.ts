@@ -1,0 +1,77 @@
+import type { Stack } from '../../contract/stack.js';
+import { ensureBase } from './base.js';
+import type { Component, ComponentName } from './components/component.js';
+import { components, type Components } from './components/index.js';
+import { chooseEngine } from './engine.js';
+import type { Home } from './home.js';
+import { whileLocked } from './lock.js';
+import { openLocal } from './local.js';
+import { silent, type Report } from './report.js';
+import { saveSettings } from './settings.js';
+import { writeStack } from './stack-file.js';
+
+export type Done = Awaited<ReturnType<Component['ensure']>>;
+export type UpResult = { stack: Stack; done: Record<ComponentName, Done> };
+
+/**
+ * Brings the stack up: what is healthy is left alone, what is not is (re)started. Interrupted at any point,
+ * the next one goes on from there.
+ */
+export function up(home: Home, report: Report, signal: AbortSignal): Promise<UpResult> {
+  return whileLocked({ home, report, signal }, async () => {
+    const local = await openLocal(home, report, signal);
+    const { settings } = local;
+    if (settings.engine === null) {
+      settings.engine = await chooseEngine(home, local.tools.docker);
+      await saveSettings(home, settings);
+    }
+    const { engine } = settings;
+    const all = components(local);
+
+    const registry = ensure(all.registry, report);
+    const docker = ensure(all.docker, report);
+    const base = registry.then(() => ensureBase(local, () => docker.then(() => engine.docker)));
+    const first = await settle({
+      temporal: ensure(all.temporal, report),
+      minio: ensure(all.minio, report),
+      postgres: ensure(all.postgres, report),
+      registry,
+      docker,
+      base,
+    });
+    const { base: image, ...servers } = first;
+    const stack = await writeStack(home, settings, local.ports, engine, image);
+    const second = await settle({ worker: ensure(all.worker, report), server: ensure(all.server, report) });
+    return { stack, done: { ...servers, ...second } };
+  });
+}
+
+/** Ensures the named components of a stack that has been up before, each by itself: others may be down. */
+export function repair(home: Home, names: ComponentName[], signal: AbortSignal): Promise<void> {
+  return whileLocked({ home, report: silent, signal }, async () => {
+    const all: Components = components(await openLocal(home, silent, signal, { keep: true }));
+    await Promise.all(names.map((name) => all[name].ensure()));
+  });
+}
+
+async function ensure(component: Component, report: Report): Promise<Done> {
+  const done = await component.ensure();
+  report.done(component.name, done);
+  return done;
+}
+
+/** Awaits all, so that nothing goes on behind a failure's back; then throws what failed. */
+async function settle<T extends Record<string, Promise<unknown>>>(
+  all: T,
+): Promise<{ [K in keyof T]: Awaited<T[K]> }> {
+  const names = Object.keys(all);
+  const settled = await Promise.allSettled(Object.values(all));
+  const failures = new Set(
+    settled.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : [])),
+  );
+  if (failures.size > 1) throw new AggregateError([...failures], 'bringing the stack up');
+  for (const failure of failures) throw failure;
+  return Object.fromEntries(
+    settled.map((result, index) => [names[index], result.status === 'fulfilled' ? result.value : undefined]),
+  ) as { [K in keyof T]: Awaited<T[K]> };
+}

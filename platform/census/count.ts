@@ -1,0 +1,54 @@
+import type { JournalEntry } from '../../contract/journal.js';
+import type { ImageRef } from '../../contract/names.js';
+import type { Release, Route } from '../../contract/pipeline.js';
+import type { ServiceRecord } from '../../contract/service.js';
+import type { Stack } from '../../contract/stack.js';
+import type { Catalog } from '../catalog/index.js';
+import { registryCensus, type CountedRepository } from '../images/census.js';
+import type { Registry } from '../images/index.js';
+import { listUploads } from '../storage/uploads.js';
+import { countNodes, type NodeCount } from '../targets/docker-count.js';
+
+/** What there is, before it is judged. */
+export type Count = {
+  base: ImageRef;
+  nodes: NodeCount[];
+  repositories: CountedRepository[];
+  uploads: { id: string; key: string; size: number; startedAt: string }[];
+  services: ServiceRecord[];
+  routes: Route[];
+  effects: JournalEntry[];
+  releases: Release[];
+  /** Images that some service may go back to, which the registry no longer has. */
+  lost: Set<string>;
+};
+
+/** Counts everything; the catalog last, so that what was made meanwhile is found accounted for. */
+export async function countAll(stack: Stack, registry: Registry, catalog: Catalog): Promise<Count> {
+  const [nodes, repositories, uploads] = await Promise.all([
+    countNodes(stack.name, stack.nodes),
+    registryCensus(registry),
+    listUploads(stack.s3),
+  ]);
+  const services = await catalog.listServices();
+  const releases = (await Promise.all(services.map(({ service }) => catalog.listReleases(service)))).flat();
+  const { routes } = await catalog.routes();
+  const effects = await catalog.allOpenEffects();
+  const lost = await lostImages(registry, services, releases);
+  return { base: stack.base, nodes, repositories, uploads, services, routes, effects, releases, lost };
+}
+
+async function lostImages(
+  registry: Registry,
+  services: ServiceRecord[],
+  releases: Release[],
+): Promise<Set<string>> {
+  const wanted = new Set(
+    services.flatMap(({ live, previous, lastVerified }) => [live, previous, lastVerified]),
+  );
+  const lost = new Set<string>();
+  for (const { id, image } of releases)
+    if (wanted.has(id) && (await registry.headManifest(image.repository, image.digest)) === null)
+      lost.add(image.digest);
+  return lost;
+}

@@ -1,0 +1,1 @@
+"""The server inside every image that Slipway builds; it answers the serving contract."""

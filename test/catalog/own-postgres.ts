@@ -1,0 +1,101 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+import getPort from 'get-port';
+import pg from 'pg';
+import { nobody, unprivileged, type Folders } from '../../infra/local/components/postgres-user.js';
+import { postgresFolder } from '../../infra/local/tools/postgres.js';
+
+/** A PostgreSQL server that belongs to one test file, to be stopped, killed and started again at will. */
+export class OwnPostgres {
+  private child: ChildProcess | null = null;
+
+  private constructor(
+    private readonly folders: Folders,
+    readonly port: number,
+  ) {}
+
+  static async start(): Promise<OwnPostgres> {
+    const data = await mkdtemp(join(tmpdir(), 'slipway-postgres-'));
+    const server = new OwnPostgres({ program: await postgresFolder(), data }, await getPort());
+    await server.initialise();
+    await server.restart();
+    return server;
+  }
+
+  /** Makes an empty database; answers its connection string. */
+  async database(name: string): Promise<string> {
+    const client = new pg.Client(this.url('postgres'));
+    await client.connect();
+    await client.query(`create database ${client.escapeIdentifier(name)}`);
+    await client.end();
+    return this.url(name);
+  }
+
+  url(database: string): string {
+    return `postgres://slipway:secret@127.0.0.1:${this.port}/${database}`;
+  }
+
+  /** `kill -9` of the server; returns when it is gone. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const child = this.child;
+    this.child = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  }
+
+  /** Starts the server on the same port and data; returns when it answers. */
+  async restart(budget = 30_000): Promise<void> {
+    for (const end = Date.now() + budget; ; await delay(100)) {
+      // Workers of a killed server hold its memory for a moment, and a new one does not start meanwhile.
+      if (!this.child || this.child.exitCode !== null) this.child = this.run();
+      if (await this.answers()) return;
+      if (Date.now() > end) throw new Error('starting PostgreSQL: it does not answer');
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.kill('SIGINT');
+    await rm(this.folders.data, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+
+  private run(): ChildProcess {
+    const { command, args, env } = unprivileged(this.folders, 'postgres', ({ data }) => [
+      ...['-D', join(data, 'cluster'), '-p', String(this.port)],
+      ...['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=200'],
+    ]);
+    return spawn(command, args, { env: { ...process.env, ...env }, stdio: 'ignore' });
+  }
+
+  private async initialise(): Promise<void> {
+    const password = join(this.folders.data, 'password');
+    await writeFile(password, 'secret', { mode: 0o600 });
+    if (process.getuid?.() === 0)
+      for (const path of [this.folders.data, password]) await chown(path, nobody, nobody);
+    const { command, args, env } = unprivileged(this.folders, 'initdb', ({ data }) => [
+      ...['--pgdata', join(data, 'cluster'), '--pwfile', join(data, 'password'), '--no-sync'],
+      ...['--username', 'slipway', '--auth', 'scram-sha-256', '--encoding', 'UTF8', '--locale', 'C'],
+    ]);
+    await execa(command, args, { env });
+  }
+
+  private async answers(): Promise<boolean> {
+    const client = new pg.Client({ connectionString: this.url('postgres'), connectionTimeoutMillis: 2_000 });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.query('select 1');
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await client.end();
+    }
+  }
+}

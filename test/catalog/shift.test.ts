@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import type { Catalog } from '../../platform/catalog/index.js';
+import { postgresCatalog } from '../../platform/catalog/postgres.js';
+import { digest, grantTo, releaseOf, replicas, shiftUnder, ship } from './fixtures.js';
+import { OwnPostgres } from './own-postgres.js';
+
+const fenced = { type: 'Conflict', message: /^fenced: / };
+
+describe('moving the route', () => {
+  let server: OwnPostgres;
+  let catalog: Catalog;
+  let service: string;
+  let services = 0;
+  before(async () => {
+    server = await OwnPostgres.start();
+    catalog = await postgresCatalog(await server.database('shift'));
+  });
+  after(async () => {
+    await catalog.close();
+    await server.close();
+  });
+  beforeEach(() => {
+    service = `iris-${(services += 1)}`;
+  });
+
+  test('moves route, live release and journal together', async () => {
+    const { version } = await catalog.routes();
+    const grant = await grantTo(catalog, service, 'a');
+    const { route, release, entry } = await shiftUnder(catalog, grant, [
+      'http://10.0.0.1:1',
+      'http://10.0.0.2:1',
+    ]);
+    assert.deepEqual(route, {
+      service,
+      release: release.id,
+      replicas: replicas(release.id, ['http://10.0.0.1:1', 'http://10.0.0.2:1']),
+      version: version + 1,
+    });
+    assert.deepEqual(await catalog.getRoute(service), route);
+    const served = await catalog.routes();
+    assert.equal(served.version, version + 1);
+    assert.deepEqual(
+      served.routes.find((other) => other.service === service),
+      route,
+    );
+    assert.deepEqual(await catalog.getService(service), {
+      service,
+      live: release.id,
+      previous: null,
+      lastVerified: release.id,
+      token: grant.token,
+      holder: grant.deployment,
+    });
+    assert.deepEqual(await catalog.getRelease(release.id), release);
+    assert.deepEqual(
+      await catalog.releasesOf(digest('a')).then((all) => all.some(({ id }) => id === release.id)),
+      true,
+    );
+    assert.deepEqual(await catalog.openEffects(service, grant.token), [{ ...entry, state: 'done' }]);
+  });
+
+  test('repeated after a lost reply, answers the same route under the same version', async () => {
+    await ship(catalog, service, 'a');
+    const grant = await grantTo(catalog, service, 'b');
+    const { route, release } = await shiftUnder(catalog, grant);
+    const before = await catalog.getService(service);
+    assert.deepEqual(await catalog.shift(grant, release, route.replicas), route);
+    assert.deepEqual(await catalog.getService(service), before);
+    assert.equal(before?.previous, `${service}.r1`);
+    assert.equal((await catalog.routes()).version, route.version);
+  });
+
+  test('without an entry in the journal it is refused, and leaves nothing', async () => {
+    const grant = await grantTo(catalog, service, 'a');
+    const release = releaseOf(grant);
+    await assert.rejects(catalog.shift(grant, release, []), {
+      type: 'Conflict',
+      message: /journal has no entry/,
+    });
+    assert.equal(await catalog.getRelease(release.id), null);
+    assert.equal(await catalog.getRoute(service), null);
+  });
+
+  test('a late shift of a deployment that is being undone is refused', async () => {
+    const grant = await grantTo(catalog, service, 'a');
+    const { release, route } = await shiftUnder(catalog, grant);
+    await catalog.beginUndo(grant);
+    await assert.rejects(catalog.shift(grant, release, route.replicas), fenced);
+  });
+
+  test('a shift at the same moment as the undo is taken back by it, or refused', async () => {
+    const stable = await ship(catalog, service, 'stable');
+    for (let round = 0; round < 15; round += 1) {
+      const grant = await grantTo(catalog, service, `round ${round}`);
+      const shifting = shiftUnder(catalog, grant).catch((error: unknown) => error);
+      await catalog.beginUndo(grant);
+      for (const entry of await catalog.openEffects(service, grant.token)) await catalog.unshift(entry);
+      await shifting;
+      await catalog.closeGrant(grant, 'failed');
+      const route = await catalog.getRoute(service);
+      assert.deepEqual(route?.replicas, stable.replicas);
+      assert.equal((await catalog.getService(service))?.live, stable.release);
+      assert.deepEqual(await catalog.openEffects(service, grant.token), []);
+    }
+  });
+
+  test('undone, the route before is back exactly, under a new version, however often it is undone', async () => {
+    await ship(catalog, service, 'a');
+    const second = await ship(catalog, service, 'b', ['http://10.0.0.7:1', 'http://10.0.0.8:1']);
+    const before = await catalog.getService(service);
+    const grant = await grantTo(catalog, service, 'c');
+    const { entry, route, release } = await shiftUnder(catalog, grant);
+    await catalog.beginUndo(grant);
+    const restored = await catalog.unshift(entry);
+    assert.deepEqual(restored, { ...second, version: route.version + 1 });
+    assert.deepEqual(await catalog.unshift(entry), restored);
+    assert.deepEqual(await catalog.getRoute(service), restored);
+    await catalog.closeGrant(grant, 'failed');
+    assert.deepEqual(await catalog.getService(service), { ...before, token: grant.token });
+    assert.equal(await catalog.getRelease(release.id), null);
+    assert.deepEqual(
+      (await catalog.listReleases(service)).map(({ id }) => id),
+      [`${service}.r2`, `${service}.r1`],
+    );
+    assert.deepEqual(await catalog.openEffects(service, grant.token), []);
+  });
+
+  test('undone by several attempts at once, it is undone once', async () => {
+    const stable = await ship(catalog, service, 'a');
+    const grant = await grantTo(catalog, service, 'b');
+    const { entry, route } = await shiftUnder(catalog, grant);
+    await catalog.beginUndo(grant);
+    const undone = await Promise.all(Array.from({ length: 5 }, () => catalog.unshift(entry)));
+    for (const restored of undone) assert.deepEqual(restored, { ...stable, version: route.version + 1 });
+  });
+
+  test('undone on a first deployment, there is no route, and gateways have a version to notice it by', async () => {
+    const grant = await grantTo(catalog, service, 'a');
+    const { entry, route } = await shiftUnder(catalog, grant);
+    await catalog.beginUndo(grant);
+    assert.equal(await catalog.unshift(entry), null);
+    assert.equal(await catalog.unshift(entry), null);
+    assert.equal((await catalog.routes()).version, route.version + 1);
+    assert.equal(await catalog.getRoute(service), null);
+    const record = await catalog.getService(service);
+    assert.deepEqual([record?.live, record?.previous, record?.lastVerified], [null, null, null]);
+  });
+
+  test('undone before it happened, it changes nothing and cannot happen any more', async () => {
+    const stable = await ship(catalog, service, 'a');
+    const grant = await grantTo(catalog, service, 'b');
+    const release = releaseOf(grant);
+    const entry = await catalog.recordEffect(grant, {
+      kind: 'route',
+      key: 'route',
+      release: release.id,
+      previous: stable,
+    });
+    assert.deepEqual(await catalog.unshift(entry), stable);
+    await assert.rejects(catalog.shift(grant, release, []), { type: 'Conflict' });
+    assert.deepEqual(await catalog.getRoute(service), stable);
+    assert.equal(await catalog.getRelease(release.id), null);
+  });
+
+  test('an undo that comes late does not touch the release that serves by then', async () => {
+    await ship(catalog, service, 'a');
+    const lost = await grantTo(catalog, service, 'lost');
+    const { entry } = await shiftUnder(catalog, lost);
+    const third = await ship(catalog, service, 'c');
+    assert.deepEqual(await catalog.unshift(entry), third);
+    const record = await catalog.getService(service);
+    assert.deepEqual([record?.live, record?.previous], [third.release, `${service}.r1`]);
+    // Kept by a success: not an undo's business any more.
+    const kept = await grantTo(catalog, service, 'd');
+    const shifted = await shiftUnder(catalog, kept);
+    await catalog.closeGrant(kept, 'succeeded');
+    assert.deepEqual(await catalog.unshift(shifted.entry), shifted.route);
+  });
+
+  test('versions come out in order while services move at once', async () => {
+    const seen: number[] = [];
+    let watching = true;
+    const reader = (async () => {
+      while (watching) {
+        const { version, routes } = await catalog.routes();
+        seen.push(version);
+        for (const route of routes) assert.ok(route.version <= version);
+      }
+    })();
+    const names = Array.from({ length: 12 }, (_, index) => `${service}-${index}`);
+    const routes = await Promise.all(names.map((name) => ship(catalog, name, 'a')));
+    watching = false;
+    await reader;
+    assert.equal(new Set(routes.map(({ version }) => version)).size, 12);
+    assert.deepEqual(
+      seen,
+      seen.toSorted((a, b) => a - b),
+    );
+  });
+});
+
+describe('gateways and their routes', () => {
+  let server: OwnPostgres;
+  let catalog: Catalog;
+  before(async () => {
+    server = await OwnPostgres.start();
+    catalog = await postgresCatalog(await server.database('gateways'));
+  });
+  after(async () => {
+    await catalog.close();
+    await server.close();
+  });
+
+  test('a gateway lives while it is heard of, and is gone when it says so', async () => {
+    await catalog.acknowledge('one', 3);
+    await catalog.acknowledge('two', 1);
+    await catalog.acknowledge('one', 4);
+    assert.deepEqual(await catalog.livingGateways(), [
+      { id: 'one', version: 4 },
+      { id: 'two', version: 1 },
+    ]);
+    await catalog.forgetGateway('two');
+    await catalog.forgetGateway('two');
+    assert.deepEqual(await catalog.livingGateways(), [{ id: 'one', version: 4 }]);
+  });
+
+  test('every change of a route is told', async () => {
+    let told = 0;
+    const unlisten = await catalog.onRoutesChanged(() => (told += 1));
+    const heard = async (count: number) => {
+      for (const end = Date.now() + 5_000; told < count && Date.now() < end;)
+        await new Promise((r) => setTimeout(r, 10));
+      assert.ok(told >= count, `told ${told} times`);
+    };
+    await heard(1);
+    await ship(catalog, 'told', 'a');
+    await heard(2);
+    const grant = await grantTo(catalog, 'told', 'b');
+    const { entry } = await shiftUnder(catalog, grant);
+    await heard(3);
+    await catalog.unshift(entry);
+    await heard(4);
+    await unlisten();
+    await ship(catalog, 'told-2', 'a');
+    assert.equal(told, 4);
+  });
+
+  test('what people did is written down, for services known or not', async () => {
+    await catalog.audit({ service: null, actor: 'ann', action: 'tested' });
+    await catalog.audit({ service: 'nobody', actor: 'ann', action: 'tested', details: { why: '\u0000' } });
+  });
+});

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { JournalEntry } from '../../contract/journal.js';
+import { digestOf } from '../../contract/names.js';
+import type { Release, Route } from '../../contract/pipeline.js';
+import type { Count } from '../../platform/census/count.js';
+import { judgeCount } from '../../platform/census/judge.js';
+import type { ReplicaState } from '../../platform/targets/index.js';
+
+const digest = (fill: string) => digestOf(fill.repeat(64));
+const replica = { node: 'local', name: 'slipway-dev-iris.r2-0', url: 'http://127.0.0.1:20000' };
+const container = (changes: Partial<ReplicaState> = {}): ReplicaState => ({
+  node: 'local',
+  name: replica.name,
+  service: 'iris',
+  release: 'iris.r2',
+  token: 2,
+  role: 'serve',
+  deployment: 'd2',
+  image: `slipway/iris@${digest('2')}`,
+  running: true,
+  exitCode: null,
+  oomKilled: false,
+  restarts: 0,
+  url: replica.url,
+  ...changes,
+});
+const release = (token: number): Release => ({
+  id: `iris.r${token}`,
+  service: 'iris',
+  model: 'iris',
+  token,
+  deployment: `d${token}`,
+  target: 'docker',
+  image: { repository: 'slipway/iris', digest: digest(String(token)) },
+  sourceImage: { repository: 'slipway/iris', digest: digest('f') },
+  source: { digest: digest('a'), name: 'iris' },
+  weights: { digest: digest('b'), name: '20260101' },
+  recipe: 'sklearn',
+  spec: {
+    recipe: 'sklearn',
+    replicas: 1,
+    port: 8000,
+    resources: { cpu: 1, memory: '1Gi' },
+    verify: { latencyBudget: '1s', startupBudget: '5m', sourceCheck: true },
+  },
+  verification: { at: new Date(0).toISOString(), samples: [] },
+  createdAt: new Date(0).toISOString(),
+});
+const route: Route = { service: 'iris', release: 'iris.r2', replicas: [replica], version: 3 };
+const effect = (changes: Partial<JournalEntry> & Pick<JournalEntry, 'effect'>): JournalEntry => ({
+  id: 1,
+  service: 'iris',
+  token: 3,
+  deployment: 'd3',
+  state: 'done',
+  ...changes,
+});
+
+/** One service that serves its second release and keeps its first. */
+const healthy = (): Count => ({
+  base: { repository: 'slipway-base', digest: digest('e') },
+  nodes: [
+    {
+      node: 'local',
+      error: null,
+      containers: [
+        container(),
+        container({
+          name: 'slipway-dev-pin-1',
+          role: 'pin',
+          running: false,
+          image: `slipway/iris@${digest('1')}`,
+        }),
+      ],
+      images: [
+        { name: `r:1/slipway/iris@${digest('1')}`, digest: digest('1') },
+        { name: `r:1/slipway/iris@${digest('2')}`, digest: digest('2') },
+        { name: `r:1/slipway-base@${digest('e')}`, digest: digest('e') },
+      ],
+    },
+  ],
+  repositories: [
+    { repository: 'slipway-base', tags: [{ tag: 'bookworm', digest: digest('e') }] },
+    {
+      repository: 'slipway/iris',
+      tags: [
+        { tag: `source-${'0'.repeat(32)}`, digest: digest('f') },
+        { tag: '20260101-1', digest: digest('1') },
+        { tag: '20260102-2', digest: digest('2') },
+      ],
+    },
+    { repository: 'elsewhere/other', tags: [{ tag: 'x', digest: digest('9') }] },
+  ],
+  uploads: [{ id: 'u', key: 'iris/model/20260103.zip', size: 1, startedAt: new Date(0).toISOString() }],
+  services: [
+    {
+      service: 'iris',
+      live: 'iris.r2',
+      previous: 'iris.r1',
+      lastVerified: 'iris.r2',
+      token: 2,
+      holder: null,
+    },
+  ],
+  routes: [route],
+  effects: [],
+  releases: [release(2), release(1)],
+  lost: new Set(),
+});
+
+const unaccounted = (count: Count) =>
+  judgeCount(count)
+    .filter((one) => !one.accounted)
+    .map(({ kind, name, reason }) => `${kind} ${name}: ${reason}`);
+
+describe('the census', () => {
+  test('of a healthy installation accounts for everything', () => {
+    assert.deepEqual(unaccounted(healthy()), []);
+    assert.ok(judgeCount(healthy()).length >= 12);
+  });
+
+  test('accounts for what a deployment under way has made', () => {
+    const count = healthy();
+    const name = 'slipway-dev-iris.r3-0';
+    count.services[0]!.holder = { workflowId: 'd3', runId: 'r' };
+    count.services[0]!.token = 3;
+    count.nodes[0]!.containers.push(container({ name, image: `slipway/iris@${digest('3')}` }));
+    count.nodes[0]!.images.push({ name: `r:1/slipway/iris@${digest('3')}`, digest: digest('3') });
+    count.repositories[1]!.tags.push({ tag: '20260103-3', digest: digest('3') });
+    count.effects = [
+      effect({ effect: { kind: 'replica', key: 'k', node: 'local', name } }),
+      effect({
+        effect: { kind: 'tag', key: 't', repository: 'slipway/iris', tag: 'x', digest: digest('3') },
+      }),
+    ];
+    assert.deepEqual(unaccounted(count), []);
+  });
+
+  const faults: [name: string, make: (count: Count) => void, found: RegExp][] = [
+    [
+      'a container that serves nothing',
+      ({ nodes }) => nodes[0]!.containers.push(container({ name: 'slipway-dev-iris.r1-0' })),
+      /^container slipway-dev-iris.r1-0 on local: gets no traffic and belongs to no deployment/,
+    ],
+    [
+      'a pin of no release',
+      ({ nodes }) =>
+        nodes[0]!.containers.push(
+          container({ name: 'pin', role: 'pin', image: `slipway/iris@${digest('8')}` }),
+        ),
+      /^container pin on local: holds an image of no release/,
+    ],
+    [
+      'an image nobody uses',
+      ({ nodes }) => nodes[0]!.images.push({ name: 'r:1/slipway/iris@x', digest: digest('8') }),
+      /^image r:1\/slipway\/iris@x on local: no release/,
+    ],
+    [
+      'a tag left behind',
+      ({ repositories }) => repositories[1]!.tags.push({ tag: '20260103-8', digest: digest('8') }),
+      /^tag slipway\/iris:20260103-8: no release/,
+    ],
+    [
+      'an effect whose deployment is gone',
+      (count) => (count.effects = [effect({ effect: { kind: 'replica', key: 'k', node: 'n', name: 'c' } })]),
+      /^effect container c on n \(iris.r3\): its deployment "d3" holds no grant/,
+    ],
+    [
+      'a route to a replica that is gone',
+      ({ nodes }) => nodes[0]!.containers.shift(),
+      /^route iris: its replica slipway-dev-iris.r2-0 on local does not exist/,
+    ],
+    [
+      'a route to a replica that has ended',
+      ({ nodes }) => (nodes[0]!.containers[0]!.running = false),
+      /^route iris: its replica slipway-dev-iris.r2-0 on local does not run/,
+    ],
+    [
+      'a route to another release than the live one',
+      ({ services }) => (services[0]!.live = 'iris.r1'),
+      /^route iris: goes to iris.r2, but the live release is iris.r1/,
+    ],
+    [
+      'a release whose image is lost',
+      ({ lost }) => lost.add(digest('1')),
+      /^release iris.r1: its image is not in the registry/,
+    ],
+  ];
+  for (const [name, make, found] of faults)
+    test(`finds ${name}`, () => {
+      const count = healthy();
+      make(count);
+      const [first, ...others] = unaccounted(count);
+      assert.match(first ?? 'nothing', found);
+      assert.deepEqual(others, []);
+    });
+
+  test('of a node that is away tells just that', () => {
+    const count = healthy();
+    count.nodes[0] = { node: 'local', containers: [], images: [], error: 'refused' };
+    assert.deepEqual(unaccounted(count), ['node local: refused']);
+  });
+});

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Shipyard } from '../support/deployments.js';
+import { FaultWorker } from '../support/faults.js';
+import { greeterSource, greeterWeights } from '../support/models.js';
+import { killComponent, repair } from '../support/stack.js';
+
+describe('a worker presumed dead that still runs its attempt', () => {
+  let yard: Shipyard;
+  before(async () => {
+    yard = await Shipyard.open();
+    await killComponent('worker', 'SIGTERM');
+  });
+  after(async () => {
+    await repair();
+    await yard.close();
+  });
+
+  for (const activity of ['pushImage', 'rollout', 'publishTag', 'shift'] as const)
+    test(`in ${activity}: its late effect is refused or taken back`, async () => {
+      const model = yard.name('late');
+      await yard.put(model, 'source', await greeterSource());
+      await yard.put(model, 'weights', await greeterWeights({ greeting: 'Stable' }));
+      const sleeper = await FaultWorker.start({ holdBefore: [activity] });
+      const handle = await yard.deploy({ model });
+      await sleeper.held(activity);
+      sleeper.freeze();
+      const worker = await FaultWorker.start();
+      try {
+        await handle.terminate('the worker is presumed dead');
+        await yard.untilFree(model);
+        await yard.assertNothingLeft();
+        // The next deployment is the one that counts; the sleeper wakes up into its middle.
+        await sleeper.release();
+        const next = await yard.deploy({ model });
+        sleeper.thaw();
+        await next.result();
+        await delay(3_000);
+        assert.deepEqual(await yard.predict(model, 'Ada'), 'Stable, Ada!');
+        await yard.assertNothingLeft();
+      } finally {
+        await sleeper.end('SIGKILL');
+        await worker.end('SIGTERM');
+      }
+    });
+});

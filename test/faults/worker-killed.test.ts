@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Shipyard } from '../support/deployments.js';
+import { FaultWorker } from '../support/faults.js';
+import { greeterSource, greeterWeights } from '../support/models.js';
+import { killComponent, repair } from '../support/stack.js';
+import { afterCommit, stageActivities } from '../support/stages.js';
+
+describe('a worker killed with kill -9', () => {
+  let yard: Shipyard;
+  before(async () => {
+    yard = await Shipyard.open();
+    await killComponent('worker', 'SIGTERM');
+  });
+  after(async () => {
+    await repair();
+    await yard.close();
+  });
+
+  test('in every stage after its effect, before its reply: the next worker goes on, nothing is left over', async () => {
+    const model = yard.name('killed');
+    // Content of its own, so that there is something to build and to push.
+    await yard.put(model, 'source', await greeterSource({ 'note.txt': model }));
+    await yard.put(model, 'weights', await greeterWeights({ greeting: model }));
+    const stages = [...stageActivities, ...afterCommit];
+    let worker = await FaultWorker.start({ holdAfter: stages });
+    const handle = await yard.deploy({ model });
+    for (const activity of stages) {
+      await worker.held(activity);
+      await worker.end('SIGKILL');
+      worker = await FaultWorker.start({ holdAfter: stages });
+    }
+    try {
+      await handle.result();
+      assert.deepEqual(await yard.predict(model, 'Ada'), `${model}, Ada!`);
+      await yard.assertNothingLeft();
+    } finally {
+      await worker.release();
+      await worker.end('SIGTERM');
+    }
+  });
+
+  test('in the middle of an undo: the next worker ends it', async () => {
+    const model = yard.name('undo');
+    await yard.put(model, 'source', await greeterSource({ 'note.txt': model }));
+    await yard.put(model, 'weights', await greeterWeights({ wrong: true }));
+    const verify = { samples: [{ input: 'Ada', expect: 'Hello, Ada!' }] };
+    const doomed = await FaultWorker.start({ holdAfter: ['undoEffect'] });
+    const handle = await yard.deploy({ model, verify });
+    await doomed.held('undoEffect');
+    await doomed.end('SIGKILL');
+    const worker = await FaultWorker.start();
+    try {
+      assert.equal((await yard.failure(handle)).type, 'VerificationFailed');
+      await assert.rejects(yard.predict(model, 'Ada'), /404/);
+      await yard.assertNothingLeft();
+    } finally {
+      await worker.end('SIGTERM');
+    }
+  });
+});

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import getPort from 'get-port';
+import { labels } from '../../contract/serving.js';
+import { connectEngine } from '../../infra/local/engine.js';
+import { findHome } from '../../infra/local/home.js';
+import { findOwned } from '../../infra/local/processes.js';
+import { loadStack } from '../../platform/stack.js';
+import { repair, testStack } from '../support/stack.js';
+import { slipway, up } from './cli.js';
+
+/** A second stack, on the engine of the first: what two people on one machine have. */
+describe('a stack on an engine that others use too', () => {
+  let root: string;
+  let env: NodeJS.ProcessEnv;
+  let taken: Server;
+  let takenPort: number;
+  let docker: string;
+  before(async () => {
+    await repair();
+    ({ docker } = await testStack());
+    root = join(await mkdtemp(join(tmpdir(), 'slipway-second-')), 'home');
+    takenPort = await getPort({ host: '127.0.0.1' });
+    taken = createServer().listen(takenPort, '127.0.0.1');
+    env = {
+      SLIPWAY_HOME: root,
+      SLIPWAY_STACK: join(root, 'stack.json'),
+      DOCKER_HOST: docker,
+      SLIPWAY_PORT_BASE: String(takenPort),
+    };
+  });
+  after(async () => {
+    await slipway(['down', '--purge'], env);
+    taken.close();
+    await rm(join(root, '..'), { recursive: true, force: true });
+  });
+
+  test('comes up on other ports where the usual ones are taken, and keeps them', async () => {
+    await up(env);
+    const first = await loadStack(join(root, 'stack.json'));
+    assert.notEqual(new URL(first.gateway).port, String(takenPort), 'the gateway would have had it');
+    assert.equal(first.docker, docker);
+    assert.notEqual(first.name, (await testStack()).name);
+    assert.equal((await slipway(['down'], env)).exitCode, 0);
+    await up(env);
+    assert.deepEqual(await loadStack(join(root, 'stack.json')), first);
+  });
+
+  test('purged, it leaves nothing of its own and everything of others', async () => {
+    const stack = await loadStack(join(root, 'stack.json'));
+    const engine = connectEngine(docker);
+    const own = { label: [`${labels.stack}=${stack.name}`] };
+    await engine.createNetwork({ Name: 'slipway-test-second', Labels: { [labels.stack]: stack.name } });
+    const others = await engine.listImages();
+    const { base, registry } = await testStack();
+    assert.ok(others.length > 0 || base.digest, `${registry.url} has images`);
+
+    const { exitCode, stderr } = await slipway(['down', '--purge'], env);
+    assert.equal(exitCode, 0, stderr);
+    assert.deepEqual(await engine.listNetworks({ filters: own }), []);
+    assert.deepEqual(await engine.listContainers({ all: true, filters: own }), []);
+    assert.deepEqual((await engine.listImages()).length, others.length);
+    assert.equal(existsSync(root), false);
+    assert.deepEqual(await findOwned(findHome(root).name), []);
+    await engine.ping();
+  });
+});

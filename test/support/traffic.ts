@@ -1,0 +1,45 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Requests sent at a steady rate, whatever the answers take, until stopped. */
+export class Traffic {
+  readonly failures: string[] = [];
+  readonly answers = new Map<string, number>();
+  sent = 0;
+  private running = true;
+  private readonly flight = new Set<Promise<void>>();
+  private readonly loop: Promise<void>;
+
+  /** `send` makes one request and answers what is counted; what it throws counts as a failure. */
+  constructor(
+    private readonly send: () => Promise<string>,
+    private readonly perSecond: number,
+  ) {
+    this.loop = this.run();
+  }
+
+  /** Ends the requests; waits for those in flight. */
+  async stop(): Promise<void> {
+    this.running = false;
+    await this.loop;
+    await Promise.all(this.flight);
+  }
+
+  private async run(): Promise<void> {
+    const start = performance.now();
+    while (this.running) {
+      const due = Math.floor(((performance.now() - start) / 1000) * this.perSecond);
+      while (this.sent < due) this.one();
+      await delay(5);
+    }
+  }
+
+  private one(): void {
+    this.sent += 1;
+    const request = this.send().then(
+      (answer) => void this.answers.set(answer, (this.answers.get(answer) ?? 0) + 1),
+      (error: unknown) => void this.failures.push(String(error)),
+    );
+    this.flight.add(request);
+    void request.finally(() => this.flight.delete(request));
+  }
+}

@@ -1,0 +1,76 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { execa } from 'execa';
+
+/** A Docker engine of a test's own, to be restarted, filled and pruned without harm to others. Needs root. */
+export class PrivateEngine {
+  private daemon: ChildProcess | null = null;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly bridge: string,
+    private readonly subnet: string,
+    private readonly limited: boolean,
+  ) {}
+
+  /** With `megabytes`, its disk is no larger than that. */
+  static async start({ megabytes }: { megabytes?: number } = {}): Promise<PrivateEngine> {
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-engine-'));
+    const hash = createHash('sha256').update(folder).digest();
+    const bridge = `slt-${hash.toString('hex').slice(0, 8)}`;
+    const subnet = `10.${200 + (hash[0]! % 50)}.${hash[1]!}.1/24`;
+    const engine = new PrivateEngine(folder, bridge, subnet, megabytes !== undefined);
+    await execa('mkdir', [`${folder}/data`]);
+    if (megabytes !== undefined)
+      await execa('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', `${folder}/data`]);
+    await execa('ip', ['link', 'add', bridge, 'type', 'bridge']);
+    await execa('ip', ['addr', 'add', subnet, 'dev', bridge]);
+    await execa('ip', ['link', 'set', bridge, 'up']);
+    await engine.up();
+    return engine;
+  }
+
+  get address(): string {
+    return `unix://${this.folder}/docker.sock`;
+  }
+
+  async up(): Promise<void> {
+    const { folder } = this;
+    this.daemon = spawn(
+      'dockerd',
+      [
+        ...['--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`, '--pidfile', `${folder}/pid`],
+        ...['-H', this.address, '--bridge', this.bridge],
+        // Apart from the ranges that other engines of this machine choose from.
+        ...['--default-address-pool', `base=${this.subnet.replace(/\.\d+\.\d+\/24$/, '.0.0/16')},size=24`],
+      ],
+      { stdio: 'ignore' },
+    );
+    for (const end = Date.now() + 30_000; ; await sleep(100)) {
+      const { exitCode } = await execa('docker', ['-H', this.address, 'version'], { reject: false });
+      if (exitCode === 0) return;
+      if (Date.now() > end) throw new Error(`the private engine in "${folder}" does not start`);
+    }
+  }
+
+  /** As at a reboot: containers end with the engine. */
+  async down(): Promise<void> {
+    const { daemon } = this;
+    if (daemon === null) return;
+    this.daemon = null;
+    daemon.kill('SIGTERM');
+    await once(daemon, 'exit');
+  }
+
+  async close(): Promise<void> {
+    await this.down();
+    if (this.limited) await execa('umount', [`${this.folder}/data`]);
+    await execa('ip', ['link', 'delete', this.bridge], { reject: false });
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { SlipwayError } from '../../contract/errors.js';
+import type { ServeSpec } from '../../contract/deploy.js';
+import type { ImageRef } from '../../contract/names.js';
+import { testStack } from '../support/stack.js';
+import { probeImage, type Behaviour } from './probe.js';
+import { Yard } from './yard.js';
+
+const stack = await testStack();
+
+describe('waiting until replicas are ready', () => {
+  let yard: Yard;
+  let token = 0;
+  before(() => {
+    yard = new Yard(stack);
+  });
+  after(async () => await yard.close());
+
+  const started = async (
+    behaviour: Behaviour,
+    changes: Partial<ServeSpec> = {},
+    role?: 'serve' | 'check',
+  ) => {
+    const image: ImageRef = await probeImage(stack, behaviour);
+    token += 1;
+    const set = yard.set(image, changes, role, token);
+    return { set, replicas: await yard.start(set) };
+  };
+  const within = (startupBudget: string) => ({
+    verify: { latencyBudget: '1s', startupBudget, sourceCheck: true },
+  });
+
+  test('a slow model within its budget is waited for, and progress shown', async () => {
+    const { set, replicas } = await started(
+      { env: { PROBE_READY_AFTER: '3' } },
+      { replicas: 2, ...within('30s') },
+    );
+    yard.seen.length = 0;
+    const began = Date.now();
+    await yard.target.awaitReady(set, replicas, yard.watch());
+    assert.ok(Date.now() - began > 1_500);
+    const messages = yard.seen.map(({ message }) => message);
+    assert.match(messages[0]!, /^0 of 2 ready/);
+    assert.match(messages.at(-1)!, /^2 of 2 ready/);
+    assert.ok(messages.length >= 4);
+  });
+
+  test('a model slower than its budget is refused with its last answer and its logs', async () => {
+    const { set, replicas } = await started({ env: { PROBE_READY_AFTER: '60' } }, within('2s'));
+    const began = Date.now();
+    const error = await refusal(yard.target.awaitReady(set, replicas, yard.watch()));
+    assert.ok(Date.now() - began < 12_000);
+    assert.match(error.message, /start-up budget of 2s; last answer: 503 \{"state": "loading"\}/);
+    assert.deepEqual(error.details['logs'], ['probe starting as iris']);
+  });
+
+  for (const role of ['serve', 'check'] as const)
+    test(`a crash at start is told with exit code and log lines within seconds (${role})`, async () => {
+      const { set, replicas } = await started({ env: { PROBE_EXIT: '3' } }, {}, role);
+      const began = Date.now();
+      const error = await refusal(yard.target.awaitReady(set, replicas, yard.watch()));
+      assert.ok(Date.now() - began < 10_000);
+      assert.match(error.message, /ended with exit code 3: ModuleNotFoundError: No module named 'nonsense'/);
+      assert.equal(error.details['exitCode'], 3);
+      assert.equal(error.details['oomKilled'], false);
+      assert.ok(
+        (error.details['logs'] as string[]).includes("ModuleNotFoundError: No module named 'nonsense'"),
+      );
+      // Its two streams reach the engine each by itself: their order is not known, the number of lines is.
+      const starts = (error.details['logs'] as string[]).filter((line) => line === 'probe starting as iris');
+      assert.equal(starts.length, 1, 'nothing of a later start');
+      const evidence = await yard.target.evidence(replicas[0]!);
+      assert.match(evidence, /exit code: 3/);
+      assert.match(evidence, /probe starting as iris/);
+    });
+
+  test('a crash between two looks, restarted since, is told with its exit code', async () => {
+    const { set, replicas } = await started({ env: { PROBE_EXIT: '5', PROBE_EXIT_AFTER: '2' } });
+    await new Promise((resolve) => setTimeout(resolve, 3_500));
+    const error = await refusal(yard.target.awaitReady(set, replicas, yard.watch()));
+    assert.equal(error.details['exitCode'], 5);
+  });
+
+  test('a model too large for its memory is told as such', async () => {
+    const { set, replicas } = await started(
+      { env: { PROBE_EAT_MB: '200' } },
+      { resources: { cpu: 1, memory: '64Mi' } },
+    );
+    const began = Date.now();
+    const error = await refusal(yard.target.awaitReady(set, replicas, yard.watch()));
+    assert.ok(Date.now() - began < 10_000);
+    assert.match(error.message, /ran out of memory \(limit 64Mi\)/);
+    assert.equal(error.details['oomKilled'], true);
+    assert.equal(error.details['exitCode'], 137);
+    assert.ok((error.details['logs'] as string[]).includes('loading a large model'));
+  });
+
+  test('one of two that fails ends the wait for both', async () => {
+    const good = await started({ env: { PROBE_READY_AFTER: '60' } });
+    const bad = await started({ env: { PROBE_EXIT: '1' } });
+    const began = Date.now();
+    const error = await refusal(
+      yard.target.awaitReady(good.set, [...good.replicas, ...bad.replicas], yard.watch()),
+    );
+    assert.equal(error.details['replica'], bad.replicas[0]!.name);
+    assert.ok(Date.now() - began < 12_000);
+  });
+
+  test('cancelled while waiting, it ends at once', async () => {
+    const { set, replicas } = await started({ env: { PROBE_READY_AFTER: '60' } });
+    const cancel = new AbortController();
+    setTimeout(() => cancel.abort(new Error('cancelled')), 700);
+    const began = Date.now();
+    await assert.rejects(yard.target.awaitReady(set, replicas, yard.watch(cancel.signal)), /cancelled/);
+    assert.ok(Date.now() - began < 4_000);
+  });
+
+  test('a container that someone stopped or removed is a passing fault, and started again', async () => {
+    const { set, replicas } = await started({});
+    await yard.docker('stop', '-t', '0', replicas[0]!.name);
+    await passing(yard.target.awaitReady(set, replicas, yard.watch()), /was stopped/);
+    await yard.docker('rm', '-f', replicas[0]!.name);
+    await passing(yard.target.awaitReady(set, replicas, yard.watch()), /was removed/);
+    await yard.up(set);
+  });
+});
+
+async function refusal(work: Promise<unknown>): Promise<SlipwayError> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof SlipwayError, String(error));
+    assert.equal(error.type, 'RolloutFailed');
+    return error;
+  }
+  assert.fail('was not refused');
+}
+
+async function passing(work: Promise<unknown>, message: RegExp): Promise<void> {
+  await assert.rejects(work, (error: unknown) => {
+    assert.ok(error instanceof Error && !(error instanceof SlipwayError), String(error));
+    assert.match(error.message, message);
+    return true;
+  });
+}

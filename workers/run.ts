@@ -1,0 +1,59 @@
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import pRetry from 'p-retry';
+import { createActivities, type Activities } from '../activities/index.js';
+import { taskQueue } from '../contract/deployment.js';
+import { messageOf } from '../contract/errors.js';
+import type { Stack } from '../contract/stack.js';
+import { openPlatform } from '../platform/open.js';
+import { workflowBundle } from './workflow-bundle.js';
+
+export type WorkerOptions = {
+  /** Called once the worker polls. */
+  onReady: () => Promise<void>;
+  /** Stands between Temporal and the activities; tests make faults there. */
+  wrap?: (activities: Activities) => Activities;
+};
+
+/** Runs workflows and activities until the process is told to stop (SIGTERM, SIGINT). */
+export async function runWorker(stack: Stack, { onReady, wrap }: WorkerOptions): Promise<void> {
+  const { address, namespace } = stack.temporal;
+  // Servers may come up after the worker: connecting is tried for as long as it takes.
+  const [native, connection, platform] = await Promise.all([
+    patiently(`Temporal at ${address}`, () => NativeConnection.connect({ address })),
+    patiently(`Temporal at ${address}`, () => Connection.connect({ address })),
+    patiently('the catalog', () => openPlatform(stack)),
+  ]);
+  try {
+    const activities = createActivities(platform, new Client({ connection, namespace }));
+    const worker = await Worker.create({
+      connection: native,
+      namespace,
+      taskQueue,
+      workflowBundle: await workflowBundle(),
+      activities: wrap ? wrap(activities) : activities,
+      // Every running deployment has one activity that only waits for its end: slots must not run out for
+      // the others. What is heavy bounds itself.
+      maxConcurrentActivityTaskExecutions: 1_000,
+      // A cancellation arrives with the answer to a heartbeat; by default that may be one in 12 s.
+      maxHeartbeatThrottleInterval: '2s',
+      // The default of 0 would cut activities off at once when the worker is asked to stop.
+      shutdownGraceTime: '10s',
+      shutdownForceTime: '30s',
+    });
+    const running = worker.run();
+    await onReady();
+    await running;
+  } finally {
+    await platform.catalog.close();
+    await connection.close();
+    await native.close();
+  }
+}
+
+const patiently = <T>(what: string, connect: () => Promise<T>): Promise<T> =>
+  pRetry(connect, {
+    retries: Infinity,
+    maxTimeout: 5_000,
+    onFailedAttempt: ({ error }) => console.error(`connecting to ${what}: ${messageOf(error)}; trying again`),
+  });

@@ -1,0 +1,2 @@
+export { deployModel } from './deploy-model.js';
+export { modelService } from './model-service.js';
