@@ -19,6 +19,27 @@ export const NodeConfig = z.object({
 });
 export type NodeConfig = z.infer<typeof NodeConfig>;
 
+/** The Kubernetes cluster that deployments with `target: "kubernetes"` go to. */
+export const ClusterConfig = z.object({
+  /** File to connect with; null inside a cluster: the pod's own service account. */
+  kubeconfig: z.string().nullable(),
+  /** Context of that file; left out: its current one. */
+  context: z.string().optional(),
+  /** Namespace of services whose deployments name none. */
+  namespace: z.string().default('default'),
+  /** `host:port` of the registry as the cluster's nodes reach it. */
+  registry: z.string(),
+  /** Make an imagePullSecret of the registry's credentials; `false` where nodes have their own. */
+  pullSecret: z.boolean().default(true),
+  /** How gateways and workers reach pods: from outside by NodePort, in the cluster by Service DNS. */
+  reach: z.enum(['nodePort', 'service']).default('nodePort'),
+  /** Host that NodePorts are reached at; left out: the first node's internal address. */
+  address: z.string().optional(),
+  /** Folders of nodes that deployments may mount; none by default. */
+  hostPaths: z.array(z.string()).default([]),
+});
+export type ClusterConfig = z.infer<typeof ClusterConfig>;
+
 /** Passed into builds, never left in an image. */
 export const BuildConfig = z.object({
   /** PEM file with the certificate authorities that builds trust. */
@@ -60,6 +81,8 @@ export const Stack = z.object({
   /** Base image that source images are built on. */
   base: ImageRef,
   nodes: z.array(NodeConfig).min(1),
+  /** Null: there is no cluster, and `target: "kubernetes"` is refused. */
+  cluster: ClusterConfig.nullable().default(null),
   build: BuildConfig.prefault({}),
   archives: ArchiveLimits.prefault({}),
   /** Folder of the content-addressed cache, and its size bound in bytes. */
