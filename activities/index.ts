@@ -8,6 +8,7 @@ import { rolloutActivities } from './rollout.js';
 import { routeActivities } from './route.js';
 import { sourceCheckActivities } from './source-check.js';
 import { sourceDownloadActivities } from './source-download.js';
+import { takeoverActivities } from './takeover.js';
 import { tidyActivities } from './tidy.js';
 import { undoActivities } from './undo.js';
 import { uploadActivities } from './upload.js';
@@ -23,6 +24,7 @@ export const createActivities = (platform: Platform, temporal: Client) => ({
   ...pushActivities(platform),
   ...rolloutActivities(platform),
   ...verifyActivities(platform),
+  ...takeoverActivities(platform),
   ...routeActivities(platform),
   ...undoActivities(platform),
   ...tidyActivities(platform),

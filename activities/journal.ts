@@ -1,5 +1,5 @@
 import { SlipwayError } from '../contract/errors.js';
-import { describeEffect, type Effect } from '../contract/journal.js';
+import { describeEffect, type Effect, type JournalEntry } from '../contract/journal.js';
 import type { Grant } from '../contract/pipeline.js';
 import type { Catalog } from '../platform/catalog/index.js';
 
@@ -17,10 +17,21 @@ export async function perform<T>(
 ): Promise<T> {
   const entry = await catalog.recordEffect(grant, effect);
   const result = await act();
-  if (await catalog.completeEffect(entry)) return result;
+  await completeOrTakeBack(catalog, grant, entry, undo);
+  return result;
+}
+
+/** Marks an effect made; takes it back and throws `Conflict` when the grant is no longer good. */
+export async function completeOrTakeBack(
+  catalog: Catalog,
+  grant: Grant,
+  entry: JournalEntry,
+  undo: () => Promise<void>,
+): Promise<void> {
+  if (await catalog.completeEffect(entry)) return;
   await undo();
   throw new SlipwayError(
     'Conflict',
-    `fenced: ${describeEffect(effect)} came too late, the grant ${grant.token} of "${grant.service}" had ended; it was taken back`,
+    `fenced: ${describeEffect(entry.effect)} came too late, the grant ${grant.token} of "${grant.service}" had ended; it was taken back`,
   );
 }

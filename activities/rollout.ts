@@ -1,18 +1,30 @@
 import type { Grant, Release, Replica } from '../contract/pipeline.js';
-import type { Platform } from '../platform/open.js';
-import type { PlannedReplica, ReplicaSet, Target } from '../platform/targets/index.js';
+import type { Strategy } from '../contract/strategy.js';
+import { targetOf, type Platform } from '../platform/open.js';
+import type { PlannedReplica, ReplicaSet, Takeover, Target } from '../platform/targets/index.js';
 import { attend, type Watch } from './attend.js';
 import { perform } from './journal.js';
 
 /** What is rolled out: a release to be. */
-export type Candidate = Pick<Release, 'id' | 'model' | 'image' | 'spec' | 'target'>;
+export type Candidate = Pick<Release, 'id' | 'model' | 'image' | 'spec' | 'target' | 'repeats'>;
 
 /** Rollout: the new replicas start beside the old ones, without traffic, until each answers ready. */
 export const rolloutActivities = (platform: Platform) => ({
-  rollout: (grant: Grant, candidate: Candidate): Promise<{ replicas: Replica[]; detail: string }> =>
+  rollout: (
+    grant: Grant,
+    candidate: Candidate,
+    strategy: Strategy,
+  ): Promise<{ replicas: Replica[]; detail: string }> =>
     attend(async (watch) => {
       const set = replicaSet(grant, candidate, 'serve');
-      const replicas = await startAll(platform, set, watch);
+      const target = targetOf(platform, candidate.target);
+      const kept = await keptReplicas(platform, grant, candidate);
+      if (kept) {
+        await target.awaitReady(set, kept, watch);
+        return { replicas: kept, detail: 'its replicas are still there' };
+      }
+      const live = await liveReplicas(platform, grant.service, candidate);
+      const replicas = await startAll(platform, target, set, watch, { strategy, live });
       return { replicas, detail: `${replicas.length} of ${replicas.length} ready` };
     }),
 });
@@ -22,13 +34,40 @@ export function replicaSet(grant: Grant, candidate: Candidate, role: ReplicaSet[
   return { grant, release: id, model, image, spec, role };
 }
 
+/** What serves now on the candidate's target; empty when nothing does, or elsewhere. */
+export async function liveReplicas(
+  { catalog }: Platform,
+  service: string,
+  { target }: Pick<Candidate, 'target'>,
+): Promise<Replica[]> {
+  const route = await catalog.getRoute(service);
+  const release = route && (await catalog.getRelease(route.release));
+  return release?.target === target ? route!.replicas : [];
+}
+
+/** Replicas of the release one goes back to that were kept for that, or null. */
+async function keptReplicas(
+  { catalog }: Platform,
+  grant: Grant,
+  { repeats }: Candidate,
+): Promise<Replica[] | null> {
+  if (!repeats) return null;
+  const kept = await catalog.keptReplicas(grant.service);
+  return kept.find(({ release, expired }) => release === repeats && !expired)?.replicas ?? null;
+}
+
 /** Pulls, starts and awaits every replica of a set, each in the journal first. */
-export async function startAll(platform: Platform, set: ReplicaSet, watch: Watch): Promise<Replica[]> {
-  const target = platform.targets.docker;
+export async function startAll(
+  platform: Platform,
+  target: Target,
+  set: ReplicaSet,
+  watch: Watch,
+  takeover?: Pick<Takeover, 'strategy' | 'live'>,
+): Promise<Replica[]> {
   await target.pull(set, watch);
   const replicas: Replica[] = [];
   for (const planned of target.place(set))
-    replicas.push(await startOne(platform, target, set, planned, watch));
+    replicas.push(await startOne(platform, target, set, planned, watch, takeover));
   await target.awaitReady(set, replicas, watch);
   return replicas;
 }
@@ -39,13 +78,14 @@ async function startOne(
   set: ReplicaSet,
   planned: PlannedReplica,
   watch: Watch,
+  takeover?: Pick<Takeover, 'strategy' | 'live'>,
 ): Promise<Replica> {
   const { node, name } = planned;
   return await perform(
     catalog,
     set.grant,
-    { kind: 'replica', key: `replica:${node}/${name}`, node, name },
-    () => target.start(set, planned, watch),
+    { kind: 'replica', key: `replica:${node}/${name}`, target: target.kind, node, name },
+    () => target.start(set, planned, watch, takeover),
     () => target.remove(planned, 0),
   );
 }

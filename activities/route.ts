@@ -11,6 +11,8 @@ export const routeActivities = (platform: Platform) => ({
     grant: Grant,
     release: Omit<Release, 'createdAt'>,
     replicas: Replica[],
+    /** Milliseconds that the replicas which served before stay, so that going back is instant. */
+    keep: number,
   ): Promise<{ version: number }> =>
     attend(async () => {
       const { catalog } = platform;
@@ -18,7 +20,7 @@ export const routeActivities = (platform: Platform) => ({
       // A retry finds the entry that the first attempt wrote, with the route as it was before.
       await catalog.recordEffect(grant, { kind: 'route', key: 'route', release: release.id, previous });
       const createdAt = release.verification.at;
-      const { version } = await catalog.shift(grant, { ...release, createdAt }, replicas);
+      const { version } = await catalog.shift(grant, { ...release, createdAt }, replicas, keep);
       await catalog.audit({
         service: grant.service,
         actor: grant.deployment.workflowId,

@@ -1,10 +1,11 @@
 import { SlipwayError } from '../contract/errors.js';
 import type { ImageRef } from '../contract/names.js';
 import { releaseId } from '../contract/names.js';
+import type { TargetKind } from '../contract/deploy.js';
 import type { Grant, Pinned } from '../contract/pipeline.js';
 import { composeWithWeights } from '../platform/images/append.js';
 import { withdraw } from '../platform/images/publish.js';
-import type { Platform } from '../platform/open.js';
+import { targetOf, type Platform } from '../platform/open.js';
 import { withdrawUnlessNamed } from '../platform/retention.js';
 import { attend } from './attend.js';
 import { perform } from './journal.js';
@@ -15,9 +16,15 @@ import { replicaSet, startAll } from './rollout.js';
  * traffic, so that a failure says which of the two is at fault. No bytes move: the layers are there already.
  */
 export const sourceCheckActivities = (platform: Platform) => ({
-  checkSource: (grant: Grant, pinned: Pinned, sourceImage: ImageRef): Promise<{ detail: string }> =>
+  checkSource: (
+    grant: Grant,
+    pinned: Pinned,
+    sourceImage: ImageRef,
+    kind: TargetKind,
+  ): Promise<{ detail: string }> =>
     attend(async (watch) => {
-      const { registry, catalog, targets } = platform;
+      const { registry, catalog } = platform;
+      const target = targetOf(platform, kind);
       const image = await composeWithWeights(registry, sourceImage, pinned.live!.image, {
         putManifest: (image, put) =>
           perform(catalog, grant, { kind: 'manifest', key: `manifest:${image.digest}`, ...image }, put, () =>
@@ -25,10 +32,10 @@ export const sourceCheckActivities = (platform: Platform) => ({
           ),
       });
       const id = releaseId(grant.service, grant.token);
-      const candidate = { id, model: pinned.source.model, image, target: 'docker' as const };
+      const candidate = { id, model: pinned.source.model, image, target: kind };
       const set = replicaSet(grant, { ...candidate, spec: { ...pinned.spec, replicas: 1 } }, 'check');
       try {
-        await startAll(platform, set, watch);
+        await startAll(platform, target, set, watch);
       } catch (error) {
         if (!(error instanceof SlipwayError) || error.type !== 'RolloutFailed') throw error;
         throw new SlipwayError(
@@ -38,7 +45,7 @@ export const sourceCheckActivities = (platform: Platform) => ({
           { cause: error },
         );
       }
-      for (const replica of targets.docker.place(set)) await targets.docker.remove(replica, 0);
+      for (const replica of target.place(set)) await target.remove(replica, 0);
       // No release will name it. Its bytes are those of others.
       await withdrawUnlessNamed(platform, grant, image);
       return { detail: `loads with the weights of ${pinned.live!.id}` };

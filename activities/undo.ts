@@ -1,11 +1,11 @@
 import { Context } from '@temporalio/activity';
-import type { JournalEntry } from '../contract/journal.js';
+import type { Effect, JournalEntry } from '../contract/journal.js';
 import type { Grant } from '../contract/pipeline.js';
 import { messageOf } from '../contract/errors.js';
 import { milliseconds } from '../contract/quantities.js';
 import { keepEvidence } from '../platform/evidence.js';
 import { cleanupBuild } from '../platform/images/source-image.js';
-import type { Platform } from '../platform/open.js';
+import { targetOf, type Platform } from '../platform/open.js';
 import { retainImages, withdrawUnlessNamed } from '../platform/retention.js';
 import { attend, type Watch } from './attend.js';
 import { untilAcknowledged } from './route.js';
@@ -15,15 +15,22 @@ const evidenceAttempts = 6;
 
 /** Undo: takes one journaled effect back. Each is idempotent and fine with an effect that never came about. */
 export const undoActivities = (platform: Platform) => ({
-  undoEffect: (grant: Grant, entry: JournalEntry): Promise<void> =>
+  /** Answers what people should know of it: what somebody had changed by hand, and was put back. */
+  undoEffect: (grant: Grant, entry: JournalEntry): Promise<string[]> =>
     attend(async (watch) => {
-      await takeBack(platform, grant, entry, watch);
+      const notes = await takeBack(platform, grant, entry, watch);
       await platform.catalog.markUndone(entry.id);
+      return notes ?? [];
     }),
 });
 
-async function takeBack(platform: Platform, grant: Grant, entry: JournalEntry, watch: Watch): Promise<void> {
-  const { catalog, targets, stack, builder } = platform;
+async function takeBack(
+  platform: Platform,
+  grant: Grant,
+  entry: JournalEntry,
+  watch: Watch,
+): Promise<string[] | void> {
+  const { catalog, stack, builder } = platform;
   const { effect } = entry;
   switch (effect.kind) {
     case 'build':
@@ -35,7 +42,9 @@ async function takeBack(platform: Platform, grant: Grant, entry: JournalEntry, w
       return await retainImages(platform, effect.repository, entry);
     case 'replica':
       await keepLastWords(platform, grant, effect);
-      return await targets.docker.remove(effect, milliseconds(stack.drain));
+      return await targetOf(platform, effect.target).remove(effect, milliseconds(stack.drain));
+    case 'traffic':
+      return await restoreTraffic(platform, grant, effect, watch);
     case 'route': {
       const route = await catalog.unshift(entry);
       // The replicas are undone next: no gateway may send requests to them any more.
@@ -45,16 +54,34 @@ async function takeBack(platform: Platform, grant: Grant, entry: JournalEntry, w
   }
 }
 
+/** Live replicas have the target's own traffic again before the route goes back to them. */
+async function restoreTraffic(
+  platform: Platform,
+  grant: Grant,
+  { target, before }: Extract<Effect, { kind: 'traffic' }>,
+  watch: Watch,
+): Promise<string[]> {
+  const notes = await targetOf(platform, target).restore(grant, before, watch);
+  if (notes.length > 0)
+    await platform.catalog.audit({
+      service: grant.service,
+      actor: grant.deployment.workflowId,
+      action: 'drift',
+      details: { notes },
+    });
+  return notes;
+}
+
 /** Keeps a replica's last words with the deployment, also when it failed long after it had started. */
 async function keepLastWords(
-  { targets, storage }: Platform,
+  platform: Platform,
   grant: Grant,
-  replica: { node: string; name: string },
+  replica: Extract<Effect, { kind: 'replica' }>,
 ): Promise<void> {
-  const text = await targets.docker.evidence(replica);
+  const text = await targetOf(platform, replica.target).evidence(replica);
   if (text === '') return;
   try {
-    await keepEvidence(storage, grant.deployment, replica.name, text);
+    await keepEvidence(platform.storage, grant.deployment, replica.name, text);
   } catch (error) {
     if (Context.current().info.attempt < evidenceAttempts) throw error;
     Context.current().log.warn(`keeping the logs of "${replica.name}": ${messageOf(error)}`);

@@ -1,5 +1,5 @@
 import type { Grant, Replica, SampleResult, Verification } from '../contract/pipeline.js';
-import type { Platform } from '../platform/open.js';
+import { targetOf, type Platform } from '../platform/open.js';
 import { assertVerified, judgeSamples } from '../platform/verify/samples.js';
 import { attend } from './attend.js';
 import { replicaSet, type Candidate } from './rollout.js';
@@ -14,7 +14,7 @@ export const verifyActivities = (platform: Platform) => ({
     attend(async (watch) => {
       const set = replicaSet(grant, candidate, 'serve');
       // An engine may have restarted since the rollout; replicas that come back by themselves are waited for.
-      await platform.targets.docker.awaitReady(set, replicas, watch);
+      await targetOf(platform, candidate.target).awaitReady(set, replicas, watch);
       const samples: SampleResult[] = [];
       for (const { url } of replicas) {
         const results = await judgeSamples(url, candidate.spec.verify, watch);

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { SlipwayError } from './errors.js';
+import { KubernetesSpec } from './kubernetes.js';
 import { Name, ReleaseId, WeightsDate } from './names.js';
 import { Duration, Quantity } from './quantities.js';
+import { Strategy } from './strategy.js';
 
 /** One request the candidate must answer before it gets traffic. */
 export const Sample = z.strictObject({
@@ -29,6 +31,10 @@ export const Resources = z.strictObject({
   memory: Quantity.default('1Gi'),
 });
 
+/** Where a service runs. */
+export const TargetKind = z.enum(['docker', 'kubernetes']);
+export type TargetKind = z.infer<typeof TargetKind>;
+
 export const Recipe = z.enum(['auto', 'sklearn', 'python-class']);
 export type Recipe = z.infer<typeof Recipe>;
 
@@ -39,7 +45,8 @@ const shared = {
   verify: Verify,
   /** Port the container listens on. */
   port: z.number().int().min(1).max(65_535),
-  replicas: z.number().int().min(1).max(100),
+  replicas: z.number().int().min(1).max(1_000),
+  kubernetes: KubernetesSpec,
 };
 
 /** `slipway.yaml` in the source bundle. */
@@ -62,11 +69,12 @@ export const DeployInput = z.strictObject({
   weights: z.union([z.literal('latest'), WeightsDate]).default('latest'),
   source: z.literal('latest').default('latest'),
   recipe: shared.recipe.optional(),
-  target: z.literal('docker').default('docker'),
+  target: TargetKind.default('docker'),
   replicas: shared.replicas.optional(),
   port: shared.port.optional(),
   resources: shared.resources.optional(),
-  strategy: z.strictObject({ kind: z.literal('rolling') }).default({ kind: 'rolling' }),
+  kubernetes: shared.kubernetes.optional(),
+  strategy: Strategy.prefault({ kind: 'rolling' }),
   verify: shared.verify.optional(),
   approval: z
     .strictObject({ required: z.boolean().default(false), deadline: Duration.default('24h') })
@@ -90,6 +98,7 @@ export const ServeSpec = z.object({
   resources: Resources,
   verify: Verify,
   load: z.string().optional(),
+  kubernetes: KubernetesSpec.optional(),
 });
 export type ServeSpec = z.infer<typeof ServeSpec>;
 

@@ -34,6 +34,8 @@ export const UndoStep = z.object({
   what: z.string(),
   state: z.enum(['pending', 'undone', 'failed']),
   error: z.string().optional(),
+  /** What somebody had changed by hand, and was put back. */
+  notes: z.array(z.string()).optional(),
 });
 export type UndoStep = z.infer<typeof UndoStep>;
 
@@ -75,6 +77,17 @@ export const DeploymentStatus = z.object({
   weightsDigest: Digest.optional(),
   weightsName: z.string().optional(),
   verification: Verification.optional(),
+  /** Where a canary stands. */
+  canary: z
+    .object({
+      /** 1 is the first. */
+      step: z.number().int(),
+      steps: z.number().int(),
+      weight: z.number(),
+      /** Waits for somebody to resume. */
+      paused: z.boolean(),
+    })
+    .optional(),
   /** Steps taken back, in the order they were undone. */
   undo: z.array(UndoStep),
   failure: Failure.optional(),

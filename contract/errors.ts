@@ -8,6 +8,7 @@ export const failureTypes = [
   'RolloutFailed',
   'VerificationFailed',
   'Rejected',
+  'Aborted',
   'DeadlineExceeded',
 ] as const;
 export type FailureType = (typeof failureTypes)[number];

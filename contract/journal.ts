@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TargetKind } from './deploy.js';
 import { Digest } from './names.js';
 import { Route } from './pipeline.js';
 
@@ -11,8 +12,26 @@ export const Effect = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('build'), key: z.string(), node: z.string(), tag: z.string() }),
   /** A manifest put by digest. Undo: delete it unless a release or another open effect names the digest. */
   z.object({ kind: z.literal('manifest'), key: z.string(), repository: z.string(), digest: Digest }),
-  /** A container. Undo: keep its logs and exit state, remove it. */
-  z.object({ kind: z.literal('replica'), key: z.string(), node: z.string(), name: z.string() }),
+  /** A container or a Deployment with its Service. Undo: keep its logs and exit state, remove it. */
+  z.object({
+    kind: z.literal('replica'),
+    key: z.string(),
+    target: TargetKind,
+    node: z.string(),
+    name: z.string(),
+  }),
+  /**
+   * A target's own traffic (Services, Ingress, autoscaler, number of replicas) on its way to a new release. Undo: put
+   * back what is in `before`, as the target wrote it down.
+   */
+  z.object({
+    kind: z.literal('traffic'),
+    key: z.string(),
+    target: TargetKind,
+    node: z.string(),
+    release: z.string(),
+    before: z.unknown(),
+  }),
   /** A tag, named after the digest. Undone together with its manifest. */
   z.object({
     kind: z.literal('tag'),
@@ -52,7 +71,11 @@ export function describeEffect(effect: Effect): string {
     case 'manifest':
       return `manifest ${effect.repository}@${effect.digest}`;
     case 'replica':
-      return `container ${effect.name} on ${effect.node}`;
+      return effect.target === 'kubernetes'
+        ? `deployment ${effect.name} in namespace ${effect.node}`
+        : `container ${effect.name} on ${effect.node}`;
+    case 'traffic':
+      return `traffic of ${effect.target} to ${effect.release}`;
     case 'tag':
       return `tag ${effect.repository}:${effect.tag}`;
     case 'route':

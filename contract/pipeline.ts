@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Recipe, ServeSpec } from './deploy.js';
+import { Recipe, ServeSpec, TargetKind } from './deploy.js';
 import { Digest, ImageRef, ReleaseId } from './names.js';
 
 /** The stages of a deployment, in order. */
@@ -56,10 +56,11 @@ export const Pinned = z.object({
 });
 export type Pinned = z.infer<typeof Pinned>;
 
-/** A running copy of a release. */
+/** A running copy of a release; on Kubernetes all of its copies, behind one Service. */
 export const Replica = z.object({
+  /** Docker: the node's name. Kubernetes: the namespace. */
   node: z.string(),
-  /** Container name, deterministic: `slipway-iris.r7-0`. */
+  /** Docker: the container, `slipway-iris.r7-0`. Kubernetes: the Deployment and its Service, `iris--r7`. */
   name: z.string(),
   /** Base URL the gateway and the verifier reach it at. */
   url: z.url(),
@@ -91,7 +92,7 @@ export const Release = z.object({
   token: z.number().int(),
   /** Workflow id of the deployment that made it. */
   deployment: z.string(),
-  target: z.literal('docker'),
+  target: TargetKind,
   image: ImageRef,
   /** Source image the weights were appended to. */
   sourceImage: ImageRef,
@@ -111,6 +112,11 @@ export const Route = z.object({
   service: z.string(),
   release: ReleaseId,
   replicas: z.array(Replica),
+  /** A new release on its way, and the percent of requests it gets. */
+  canary: z
+    .object({ release: ReleaseId, replicas: z.array(Replica), weight: z.number().min(0).max(100) })
+    .nullable()
+    .default(null),
   /** Grows with every change of any route. */
   version: z.number().int(),
 });

@@ -27,6 +27,8 @@ export const ClusterConfig = z.object({
   context: z.string().optional(),
   /** Namespace of services whose deployments name none. */
   namespace: z.string().default('default'),
+  /** The only namespaces that Slipway looks at and ships to; left out: all. */
+  namespaces: z.array(z.string()).min(1).optional(),
   /** `host:port` of the registry as the cluster's nodes reach it. */
   registry: z.string(),
   /** Make an imagePullSecret of the registry's credentials; `false` where nodes have their own. */

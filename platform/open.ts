@@ -1,4 +1,6 @@
 import Docker from 'dockerode';
+import type { TargetKind } from '../contract/deploy.js';
+import { SlipwayError } from '../contract/errors.js';
 import { milliseconds } from '../contract/quantities.js';
 import type { Stack } from '../contract/stack.js';
 import { openCache, type Cache } from './cache.js';
@@ -9,8 +11,9 @@ import { createRegistry } from './images/registry.js';
 import type { Storage } from './storage/index.js';
 import { s3Storage } from './storage/s3.js';
 import { dockerTarget } from './targets/docker.js';
-import type { Target } from './targets/index.js';
 import { engineOptions } from './targets/engine.js';
+import type { Target } from './targets/index.js';
+import { kubernetesTarget } from './targets/kubernetes/index.js';
 
 /** The outside world, each part behind its interface. Composed once in every process. */
 export type Platform = {
@@ -21,7 +24,8 @@ export type Platform = {
   catalog: Catalog;
   /** Engine that builds source images. */
   builder: Docker;
-  targets: Record<Target['kind'], Target>;
+  /** Only those that this installation has. */
+  targets: { docker: Target; kubernetes?: Target };
 };
 
 /** Opens every part of the platform. Only the catalog connects at once. */
@@ -33,14 +37,32 @@ export async function openPlatform(stack: Stack): Promise<Platform> {
     registry: createRegistry(stack.registry),
     catalog: await postgresCatalog(stack.postgres),
     builder: new Docker(engineOptions(stack.docker)),
-    targets: {
-      docker: dockerTarget({
-        stack: stack.name,
-        nodes: stack.nodes,
-        credentials: stack.registry,
-        allowPickle: stack.allowPickle,
-        drain: milliseconds(stack.drain),
-      }),
-    },
+    targets: openTargets(stack),
   };
 }
+
+function openTargets(stack: Stack): Platform['targets'] {
+  const installation = {
+    stack: stack.name,
+    credentials: stack.registry,
+    allowPickle: stack.allowPickle,
+    drain: milliseconds(stack.drain),
+  };
+  return {
+    docker: dockerTarget({ ...installation, nodes: stack.nodes }),
+    ...(stack.cluster && { kubernetes: kubernetesTarget({ ...installation, config: stack.cluster }) }),
+  };
+}
+
+/** The target of this kind. Throws `InvalidInput` when this installation has none. */
+export function targetOf({ targets }: Pick<Platform, 'targets'>, kind: TargetKind): Target {
+  const target = targets[kind];
+  if (target) return target;
+  throw new SlipwayError(
+    'InvalidInput',
+    `target: this installation has no "${kind}"; start one with "slipway up --${kind}" or name a kubeconfig`,
+  );
+}
+
+export const allTargets = ({ targets }: Pick<Platform, 'targets'>): Target[] =>
+  Object.values(targets).filter((target) => target !== undefined);

@@ -3,17 +3,18 @@ import type { ImageRef } from '../contract/names.js';
 import type { Grant } from '../contract/pipeline.js';
 import { withdraw } from './images/publish.js';
 import { repositoryOf } from './images/repository.js';
-import type { Platform } from './open.js';
+import { allTargets, type Platform } from './open.js';
 
 /**
  * Removes the images of a repository from the nodes, but for those one may want to go back to (live, previous and
  * last verified releases of every service) and those of deployments under way. `undone` is not under way any more.
  */
 export async function retainImages(
-  { catalog, targets }: Pick<Platform, 'catalog' | 'targets'>,
+  platform: Pick<Platform, 'catalog' | 'targets'>,
   repository: string,
   undone?: JournalEntry,
 ): Promise<void> {
+  const { catalog } = platform;
   const services = await catalog.listServices();
   const ids = services.flatMap(({ live, previous, lastVerified }) => [live, previous, lastVerified]);
   const releases = await Promise.all(
@@ -26,7 +27,7 @@ export async function retainImages(
       : [],
   );
   const keep = [...released, ...underWay].filter((image) => image.repository === repository);
-  await targets.docker.retain(repository, keep);
+  await Promise.all(allTargets(platform).map((target) => target.retain(repository, keep)));
 }
 
 /** The same for the repository of what a service serves. */

@@ -21,6 +21,7 @@ export const { buildSource, checkSource } = proxyActivities<Activities>(long('3h
 export const { pushImage, publishTag } = proxyActivities<Activities>(long('6h'));
 export const { rollout } = proxyActivities<Activities>(long('6h'));
 export const { verify } = proxyActivities<Activities>(long('2h'));
+export const { roll, share, promote } = proxyActivities<Activities>(long('6h'));
 export const { shift, awaitGateways } = proxyActivities<Activities>(long('30m'));
 
 /** Grants and undo have no bound but the deployment's own: they must land. */

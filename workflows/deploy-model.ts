@@ -6,6 +6,7 @@ import * as activities from './activities.js';
 import { Deadline } from './deadline.js';
 import { endingOf, refuse } from './failure.js';
 import { Progress } from './progress.js';
+import { keepFor, takeOver } from './takeover.js';
 import { takeBack } from './undo.js';
 
 /**
@@ -46,7 +47,9 @@ async function ship(input: Input, grant: Grant, progress: Progress): Promise<Dep
   progress.candidate(candidate);
   if (input.approval.required && !input.rollbackTo) await progress.approval(input.approval.deadline);
 
-  const replicas = await progress.stage('rollout', () => activities.rollout(grant, candidate));
+  const replicas = await progress.stage('rollout', () =>
+    activities.rollout(grant, candidate, input.strategy),
+  );
   const { verification } = await progress.stage('verify', () =>
     activities.verify(grant, candidate, replicas.replicas),
   );
@@ -54,8 +57,9 @@ async function ship(input: Input, grant: Grant, progress: Progress): Promise<Dep
   // An earlier release has its name already; going back to it must not need the registry.
   if (!candidate.repeats)
     await progress.step('publishing the tag', () => activities.publishTag(grant, candidate));
+  await takeOver(input, grant, candidate, replicas.replicas, progress);
   const { version } = await progress.step('moving the route', () =>
-    activities.shift(grant, { ...candidate, verification }, replicas.replicas),
+    activities.shift(grant, { ...candidate, verification }, replicas.replicas, keepFor(input)),
   );
   await progress.step('waiting for the gateways', () => activities.awaitGateways(version));
 
@@ -76,7 +80,7 @@ async function make(input: Input, grant: Grant, progress: Progress): Promise<Can
   await progress.stage('model-download', () => activities.downloadModel(pinned.weights));
   const source = await progress.stage('build', async () => {
     const built = await activities.buildSource(grant, pinned);
-    if (needsSourceCheck(pinned)) await activities.checkSource(grant, pinned, built.image);
+    if (needsSourceCheck(pinned)) await activities.checkSource(grant, pinned, built.image, input.target);
     return built;
   });
   const pushed = await progress.stage('push', () => activities.pushImage(grant, pinned, source.image));

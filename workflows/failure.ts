@@ -22,6 +22,9 @@ const failureOf: Record<string, Failure['type']> = {
   publishTag: 'PushFailed',
   rollout: 'RolloutFailed',
   verify: 'VerificationFailed',
+  roll: 'RolloutFailed',
+  share: 'RolloutFailed',
+  promote: 'RolloutFailed',
   shift: 'RolloutFailed',
   awaitGateways: 'RolloutFailed',
 };

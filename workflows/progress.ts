@@ -239,7 +239,9 @@ export class Progress implements UndoWitness {
     const lines = this.status.stages.map(
       ({ name, state, detail }) => `- ${name}: ${state}${detail ? ` (${detail})` : ''}`,
     );
-    const undone = this.status.undo.map(({ what, state }) => `- undo ${what}: ${state}`);
+    const undone = this.status.undo.map(({ what, state, notes = [] }) =>
+      [`- undo ${what}: ${state}`, ...notes.map((note) => `  - ${note}`)].join('\n'),
+    );
     setCurrentDetails([`**${this.status.state}** ${step}`, '', ...lines, ...undone].join('\n'));
   }
 }

@@ -19,8 +19,9 @@ export async function takeBack(grant: Grant, witness: UndoWitness): Promise<void
     const step: UndoStep = { what: describeEffect(entry.effect as Effect), state: 'pending' };
     witness.undoing(step);
     try {
-      await activities.undoEffect(grant, entry);
+      const notes = await activities.undoEffect(grant, entry);
       step.state = 'undone';
+      if (notes.length > 0) step.notes = notes;
     } catch (error) {
       step.state = 'failed';
       step.error = messageOf(error instanceof ApplicationFailure ? error : ((error as Error).cause ?? error));

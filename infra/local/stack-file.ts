@@ -59,6 +59,7 @@ export async function writeStack(
       },
       ...(kept?.nodes.filter(({ name }) => name !== localNode) ?? []),
     ],
+    cluster: kept?.cluster,
     build: buildConfig(engine),
     archives: kept?.archives,
     cache: { path: join(home.data, 'cache'), maxBytes: kept?.cache.maxBytes },

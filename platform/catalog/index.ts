@@ -1,5 +1,6 @@
 import type { Effect, JournalEntry } from '../../contract/journal.js';
 import type { DeploymentRef, Grant, Release, Replica, Route } from '../../contract/pipeline.js';
+import type { TrafficFigures } from '../../contract/traffic.js';
 import type { GrantOutcome, ServiceRecord } from '../../contract/service.js';
 
 /**
@@ -43,9 +44,29 @@ export interface Catalog {
   /**
    * The shift, in one transaction: inserts the release, moves the route to `replicas` under a new version, sets
    * live/previous/lastVerified, completes the `route` effect, wakes gateways. Fenced. Answers the new route; repeated,
-   * the same one. Throws `Conflict` when the journal has no `route` effect for this release.
+   * the same one. What served before is kept for `keep` ms, see {@link keptReplicas}. Throws `Conflict` when the journal has no `route` effect for this release.
    */
-  shift(grant: Grant, release: Release, replicas: Replica[]): Promise<Route>;
+  shift(grant: Grant, release: Release, replicas: Replica[], keep?: number): Promise<Route>;
+  /**
+   * Sends `weight` percent of the requests to a release on its way, under a new version of the route (repeated with the
+   * same, the same version). Fenced. Throws `Conflict` when there is no route to divide, or the journal has no `route`
+   * effect for the release.
+   */
+  weigh(grant: Grant, canary: { release: string; replicas: Replica[]; weight: number }): Promise<Route>;
+  /**
+   * Replicas of releases that served before and stay for a while, so that going back is instant; `remaining` in
+   * milliseconds by the catalog's clock. What serves again, or was taken back, is not among them.
+   */
+  keptReplicas(
+    service: string,
+  ): Promise<{ release: string; replicas: Replica[]; expired: boolean; remaining: number }[]>;
+  /** What a gateway has counted since it started, by service and release. `gateway` names one run of it. */
+  reportTraffic(
+    gateway: string,
+    counts: { service: string; release: string; figures: TrafficFigures }[],
+  ): Promise<void>;
+  /** What all gateways have counted of a release; never less than before. */
+  trafficOf(service: string, release: string): Promise<TrafficFigures>;
   /**
    * Undo of the shift: puts the previous route back (or none) under a new version; marks the release taken back and
    * the effect undone. Not fenced. Changes no route when another release has it by now, or the effect is undone or

@@ -77,6 +77,26 @@ const steps: string[] = [
      details json not null
    )`,
   `create index audit_by_service on audit (service, id desc)`,
+  `alter table routes add column canary json`,
+  // Replicas that served before, until when they stay.
+  `create table kept (
+     service text not null references services,
+     release text not null references releases,
+     replicas json not null,
+     until timestamptz not null,
+     primary key (service, release)
+   )`,
+  // What each run of a gateway has counted since it began; latency holds a count for each bucket.
+  `create table traffic (
+     service text not null,
+     release text not null,
+     gateway text not null,
+     requests bigint not null,
+     failures bigint not null,
+     latency bigint[] not null,
+     reported_at timestamptz not null default now(),
+     primary key (service, release, gateway)
+   )`,
 ];
 
 /** Any number that nothing else locks in the same database. */

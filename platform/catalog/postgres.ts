@@ -10,6 +10,7 @@ import { releases } from './releases.js';
 import { routes, routesChannel } from './routes.js';
 import { services } from './services.js';
 import { shifts } from './shift.js';
+import { traffic } from './traffic.js';
 
 /**
  * Opens the catalog in a PostgreSQL database, bringing its schema up to date. Throws when it cannot connect;
@@ -32,6 +33,7 @@ export async function postgresCatalog(url: string): Promise<Catalog> {
     ...routes(database),
     ...shifts(database),
     ...gateways(database),
+    ...traffic(database),
     ...audit(database),
     async onRoutesChanged(callback) {
       const unlisten = listen(url, routesChannel, callback);

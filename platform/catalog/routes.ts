@@ -1,4 +1,4 @@
-import { Route, type Replica } from '../../contract/pipeline.js';
+import { Route } from '../../contract/pipeline.js';
 import type { Database, Query } from './connection.js';
 
 /** Channel on which gateways hear that a route has changed. */
@@ -28,7 +28,7 @@ export async function findRoute(query: Query, service: string): Promise<Route | 
 export async function moveRoute(
   query: Query,
   service: string,
-  to: { release: string; replicas: Replica[] } | null,
+  to: (Pick<Route, 'release' | 'replicas'> & { canary?: Route['canary'] }) | null,
 ): Promise<Route | null> {
   const [clock] = await query<{ version: number }>(
     'update route_clock set version = version + 1 returning version',
@@ -36,13 +36,14 @@ export async function moveRoute(
   const { version } = clock!;
   if (to)
     await query(
-      `insert into routes (service, release, replicas, version) values ($1, $2, $3, $4)
+      `insert into routes (service, release, replicas, canary, version) values ($1, $2, $3, $4, $5)
        on conflict (service) do update set
-         release = excluded.release, replicas = excluded.replicas, version = excluded.version`,
-      [service, to.release, JSON.stringify(to.replicas), version],
+         release = excluded.release, replicas = excluded.replicas, canary = excluded.canary,
+         version = excluded.version`,
+      [service, to.release, JSON.stringify(to.replicas), to.canary && JSON.stringify(to.canary), version],
     );
   else await query('delete from routes where service = $1', [service]);
   // Delivered when the transaction commits, and not at all when it does not.
   await query('select pg_notify($1, $2)', [routesChannel, String(version)]);
-  return to ? Route.parse({ service, release: to.release, replicas: to.replicas, version }) : null;
+  return to ? Route.parse({ service, ...to, version }) : null;
 }

@@ -31,6 +31,7 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
   const place = (set: ReplicaSet) => placeReplicas(installation.stack, nodes, set);
   return {
     kind: 'docker',
+    admit: (set) => Promise.resolve(refuseForeign(set)),
     place,
     async pull(set, watch) {
       const names = [...new Set(place(set).map(({ node }) => node))];
@@ -46,6 +47,13 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
         replicas.map((replica) => ({ replica, node: nodeNamed(replica.node) })),
         watch,
       ),
+    // All traffic comes through the gateway, and replicas all stand beside the old ones from the start.
+    traffic: () => Promise.resolve(null),
+    roll: () => Promise.resolve(),
+    share: () => Promise.resolve(),
+    promote: () => Promise.resolve(),
+    restore: () => Promise.resolve([]),
+    withdraw: () => Promise.resolve(),
     async list(filter = {}) {
       const found = await Promise.all(nodes.map((node) => listReplicas(node, installation.stack, filter)));
       return found.flat();
@@ -56,6 +64,12 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
       await Promise.all(nodes.map((node) => retainImages(node, installation.stack, repository, keep)));
     },
   };
+}
+
+function refuseForeign({ spec }: ReplicaSet): string[] {
+  if (spec.kubernetes)
+    throw new SlipwayError('InvalidInput', 'kubernetes: belongs to deployments with "target": "kubernetes"');
+  return [];
 }
 
 /** Round robin; each service begins at a node of its own, so that the first one does not get them all. */

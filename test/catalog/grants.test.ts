@@ -6,7 +6,13 @@ import { digest, grantTo, run } from './fixtures.js';
 import { OwnPostgres } from './own-postgres.js';
 
 const fenced = { type: 'Conflict', message: /^fenced: / };
-const effect = { kind: 'replica', key: 'replica-0', node: 'local', name: 'slipway-iris.r1-0' } as const;
+const effect = {
+  kind: 'replica',
+  key: 'replica-0',
+  target: 'docker',
+  node: 'local',
+  name: 'slipway-iris.r1-0',
+} as const;
 
 describe('who may change a service', () => {
   let server: OwnPostgres;

@@ -45,7 +45,13 @@ describe('a census of real servers', () => {
       const grant = { service: 'iris', token, deployment };
       const [planned] = yard.target.place(set);
       const { node, name } = planned!;
-      const entry = await catalog.recordEffect(grant, { kind: 'replica', key: name, node, name });
+      const entry = await catalog.recordEffect(grant, {
+        kind: 'replica',
+        key: name,
+        target: 'docker',
+        node,
+        name,
+      });
       await yard.up(set);
       await catalog.completeEffect(entry);
       const [during] = await about('container');

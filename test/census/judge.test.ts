@@ -47,7 +47,7 @@ const release = (token: number): Release => ({
   verification: { at: new Date(0).toISOString(), samples: [] },
   createdAt: new Date(0).toISOString(),
 });
-const route: Route = { service: 'iris', release: 'iris.r2', replicas: [replica], version: 3 };
+const route: Route = { service: 'iris', release: 'iris.r2', replicas: [replica], canary: null, version: 3 };
 const effect = (changes: Partial<JournalEntry> & Pick<JournalEntry, 'effect'>): JournalEntry => ({
   id: 1,
   service: 'iris',
@@ -129,7 +129,7 @@ describe('the census', () => {
     count.nodes[0]!.images.push({ name: `r:1/slipway/iris@${digest('3')}`, digest: digest('3') });
     count.repositories[1]!.tags.push({ tag: '20260103-3', digest: digest('3') });
     count.effects = [
-      effect({ effect: { kind: 'replica', key: 'k', node: 'local', name } }),
+      effect({ effect: { kind: 'replica', key: 'k', target: 'docker', node: 'local', name } }),
       effect({
         effect: { kind: 'tag', key: 't', repository: 'slipway/iris', tag: 'x', digest: digest('3') },
       }),
@@ -163,7 +163,10 @@ describe('the census', () => {
     ],
     [
       'an effect whose deployment is gone',
-      (count) => (count.effects = [effect({ effect: { kind: 'replica', key: 'k', node: 'n', name: 'c' } })]),
+      (count) =>
+        (count.effects = [
+          effect({ effect: { kind: 'replica', key: 'k', target: 'docker', node: 'n', name: 'c' } }),
+        ]),
       /^effect container c on n \(iris.r3\): its deployment "d3" holds no grant/,
     ],
     [

@@ -3,6 +3,7 @@ import type { Activities } from '../../activities/index.js';
 import { attend } from '../../activities/attend.js';
 import { grantActivities } from '../../activities/grants.js';
 import { perform } from '../../activities/journal.js';
+import { takeoverActivities } from '../../activities/takeover.js';
 import { routeActivities } from '../../activities/route.js';
 import type { Effect } from '../../contract/journal.js';
 import type { ImageRef } from '../../contract/names.js';
@@ -17,7 +18,15 @@ import { imageOf, spec, tagOf, type MemoryWorld } from './memory-world.js';
 export function memoryActivities(world: MemoryWorld, temporal: Client): Activities {
   const { catalog } = world;
   // Of the platform, these activities use the catalog alone.
-  const platform = { catalog } as unknown as Platform;
+  const nothing = () => Promise.resolve();
+  const docker = {
+    kind: 'docker',
+    traffic: () => Promise.resolve(null),
+    roll: nothing,
+    share: nothing,
+    promote: nothing,
+  };
+  const platform = { catalog, targets: { docker } } as unknown as Platform;
   const change = (grant: Grant, effect: Effect, act: () => unknown): Promise<void> =>
     perform(
       catalog,
@@ -33,13 +42,16 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
   const start = async (grant: Grant, release: string, role: 'serve' | 'check', ordinal: number) => {
     const name = `slipway-${release}-${role === 'check' ? 'check' : ordinal}`;
     const { service, token } = grant;
-    await change(grant, { kind: 'replica', key: `replica:${name}`, node: 'local', name }, () =>
-      world.containers.set(name, { name, service, token, release }),
+    await change(
+      grant,
+      { kind: 'replica', key: `replica:${name}`, target: 'docker', node: 'local', name },
+      () => world.containers.set(name, { name, service, token, release }),
     );
     return { node: 'local', name, url: `http://127.0.0.1:2000${ordinal}` } satisfies Replica;
   };
   return {
     ...grantActivities(platform, temporal),
+    ...takeoverActivities(platform),
     ...routeActivities(platform),
 
     pin: (input) =>
@@ -112,7 +124,12 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
       attend(async () => {
         await world.takeBack(grant, entry);
         await catalog.markUndone(entry.id);
+        return [];
       }),
-    tidy: (service) => attend(() => world.tidy(service)),
+    tidy: (service) =>
+      attend(async () => {
+        await world.tidy(service);
+        return null;
+      }),
   };
 }

@@ -2,6 +2,7 @@ import { SlipwayError } from '../../contract/errors.js';
 import type { Effect, JournalEntry } from '../../contract/journal.js';
 import type { DeploymentRef, Grant, Release, Replica, Route } from '../../contract/pipeline.js';
 import type { GrantOutcome, ServiceRecord } from '../../contract/service.js';
+import { noTraffic, type TrafficFigures } from '../../contract/traffic.js';
 import type { Catalog } from '../../platform/catalog/index.js';
 
 type Service = ServiceRecord & { undoing: boolean };
@@ -108,15 +109,33 @@ export class MemoryCatalog implements Catalog {
     this.shifts.set(release.id, { before: { live, previous, lastVerified }, release });
     Object.assign(record, { live: release.id, previous: live, lastVerified: release.id });
     for (const entry of this.entriesOf(grant)) if (entry.effect.kind === 'route') entry.state = 'done';
-    return this.moveRoute({ service, release: release.id, replicas, version: 0 });
+    return this.moveRoute({ service, release: release.id, replicas, canary: null, version: 0 });
+  }
+
+  async weigh(grant: Grant, canary: NonNullable<Route['canary']>): Promise<Route> {
+    this.fence(grant);
+    const route = this.serving.get(grant.service);
+    if (!route) throw new SlipwayError('Conflict', `"${grant.service}" has no route yet`);
+    return this.moveRoute({ ...route, canary });
+  }
+
+  async keptReplicas(): Promise<[]> {
+    return [];
+  }
+
+  async reportTraffic(): Promise<void> {}
+
+  async trafficOf(): Promise<TrafficFigures> {
+    return noTraffic();
   }
 
   async unshift({ service, effect }: JournalEntry): Promise<Route | null> {
     if (effect.kind !== 'route') throw new TypeError(`not a route: ${effect.kind}`);
     const shift = this.shifts.get(effect.release);
-    if (!shift) return this.serving.get(service) ?? null;
+    const route = this.serving.get(service) ?? null;
+    if (!shift && route?.canary?.release !== effect.release) return route;
     this.shifts.delete(effect.release);
-    Object.assign(this.services.get(service)!, shift.before);
+    Object.assign(this.services.get(service)!, shift?.before);
     if (effect.previous) return this.moveRoute(effect.previous);
     this.serving.delete(service);
     this.version += 1;
