@@ -66,7 +66,7 @@ function files(folder) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { bootstrap } = await import('./bootstrap.mjs');
   rmSync(stampOf(dirname(dirname(fileURLToPath(import.meta.url)))), { force: true });
-  await bootstrap();
+  // Not awaited here: bootstrap imports this module, and would wait for its end in vain.
+  void import('./bootstrap.mjs').then(({ bootstrap }) => bootstrap());
 }

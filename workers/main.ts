@@ -2,12 +2,16 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadStack, slipwayHome } from '../platform/stack.js';
 import { runWorker } from './run.js';
+import { workerVersion } from './version.js';
 
 /** Says to `slipway up` that the worker polls. */
 const ready = join(slipwayHome(), 'run', 'worker.ready');
 
+// One that was killed had no time to.
+await rm(ready, { force: true });
 try {
   await runWorker(await loadStack(), {
+    version: workerVersion(process.env),
     onReady: async () => {
       await mkdir(join(slipwayHome(), 'run'), { recursive: true });
       await writeFile(ready, String(process.pid));

@@ -6,17 +6,20 @@ import { taskQueue } from '../contract/deployment.js';
 import { messageOf } from '../contract/errors.js';
 import type { Stack } from '../contract/stack.js';
 import { openPlatform } from '../platform/open.js';
+import { versioned, type WorkerVersion } from './version.js';
 import { workflowBundle } from './workflow-bundle.js';
 
 export type WorkerOptions = {
   /** Called once the worker polls. */
   onReady: () => Promise<void>;
+  /** Takes part in Temporal's Worker Versioning as this version; left out: has none. */
+  version?: WorkerVersion | null;
   /** Stands between Temporal and the activities; tests make faults there. */
   wrap?: (activities: Activities) => Activities;
 };
 
 /** Runs workflows and activities until the process is told to stop (SIGTERM, SIGINT). */
-export async function runWorker(stack: Stack, { onReady, wrap }: WorkerOptions): Promise<void> {
+export async function runWorker(stack: Stack, { onReady, version, wrap }: WorkerOptions): Promise<void> {
   const { address, namespace } = stack.temporal;
   // Servers may come up after the worker: connecting is tried for as long as it takes.
   const [native, connection, platform] = await Promise.all([
@@ -32,6 +35,7 @@ export async function runWorker(stack: Stack, { onReady, wrap }: WorkerOptions):
       taskQueue,
       workflowBundle: await workflowBundle(),
       activities: wrap ? wrap(activities) : activities,
+      ...(version ? versioned(version) : {}),
       // Every running deployment has one activity that only waits for its end: slots must not run out for
       // the others. What is heavy bounds itself.
       maxConcurrentActivityTaskExecutions: 1_000,

@@ -38,10 +38,10 @@ export class Laboratory {
   readonly calls: Call[] = [];
   /** Names of all activities there are. */
   readonly activities: ActivityName[];
-  private worker: Worker | null = null;
+  private readonly workers: Worker[] = [];
   private readonly ownerless = new Map<string, number>();
   private readonly ordered = new Map<string, Faults>();
-  private running: Promise<void> = Promise.resolve();
+  private readonly running: Promise<void>[] = [];
   private events = 0;
   private names = 0;
 
@@ -73,11 +73,17 @@ export class Laboratory {
     options: Partial<WorkerOptions> = {},
   ): Promise<Laboratory> {
     const laboratory = new Laboratory(await environment);
-    laboratory.worker = await Worker.create({
-      connection: laboratory.environment.nativeConnection,
+    await laboratory.addWorker(options);
+    return laboratory;
+  }
+
+  /** A further worker over the same world. */
+  async addWorker(options: Partial<WorkerOptions> = {}): Promise<void> {
+    const worker = await Worker.create({
+      connection: this.environment.nativeConnection,
       taskQueue,
       workflowBundle: await workflowBundle(),
-      activities: laboratory.wrapped,
+      activities: this.wrapped,
       // Cancellations come with heartbeats, and heartbeats are throttled: not here.
       maxHeartbeatThrottleInterval: '50ms',
       maxConcurrentActivityTaskExecutions: 500,
@@ -86,14 +92,14 @@ export class Laboratory {
       shutdownForceTime: '5s',
       ...options,
     });
-    laboratory.running = laboratory.worker.run();
-    return laboratory;
+    this.workers.push(worker);
+    this.running.push(worker.run());
   }
 
   async close(): Promise<void> {
-    this.worker?.shutdown();
+    for (const worker of this.workers) worker.shutdown();
     try {
-      await this.running;
+      await Promise.all(this.running);
     } finally {
       await this.environment.teardown();
     }

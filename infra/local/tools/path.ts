@@ -31,7 +31,8 @@ export async function findOnPath(tool: Tool, tried: string[]): Promise<string | 
       tried.push(`"${command}" is not on PATH`);
       continue;
     }
-    const { all } = await execa(path, ['--version'], { all: true, reject: false, timeout: 10_000 });
+    const asked = tool.floor.ask ?? ['--version'];
+    const { all } = await execa(path, asked, { all: true, reject: false, timeout: 10_000 });
     const version = tool.floor.read.exec(all ?? '')?.[1];
     if (version !== undefined && isAtLeast(version, tool.floor.version)) return path;
     tried.push(`${path} is ${version ?? 'of an unknown version'}, older than ${tool.floor.version}`);

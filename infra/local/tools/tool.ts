@@ -13,8 +13,8 @@ export type Tool = {
   name: string;
   /** Names it may have on PATH. */
   commands: string[];
-  /** Oldest version on PATH that will do, and how to read one from what `--version` prints. */
-  floor: { version: string; read: RegExp };
+  /** Oldest version on PATH that will do, and how to read one from what it prints when asked (`--version`). */
+  floor: { version: string; read: RegExp; ask?: string[] };
   sources: Source[];
   /** What a person can do when nothing works. */
   advice: string;
