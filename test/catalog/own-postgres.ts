@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -40,14 +40,17 @@ export class OwnPostgres {
     return `postgres://slipway:secret@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** `kill -9` of the server; returns when it is gone. */
+  /** `kill -9` of the server; returns when it and its backends are gone: an idle one answers once more otherwise. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const child = this.child;
     this.child = null;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const backends = await childrenOf(child.pid!);
     const gone = once(child, 'exit');
     child.kill(signal);
     await gone;
+    // Bounded: where nobody reaps orphans, they stay as zombies.
+    for (const end = Date.now() + 5_000; backends.some(isThere) && Date.now() < end;) await delay(20);
   }
 
   /** Starts the server on the same port and data; returns when it answers. */
@@ -97,5 +100,19 @@ export class OwnPostgres {
     } finally {
       await client.end();
     }
+  }
+}
+
+/** On Linux; elsewhere none are known. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  return text.split(' ').filter(Boolean).map(Number);
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
