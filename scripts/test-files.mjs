@@ -1,4 +1,4 @@
-// Which test files there are, and which of them need the stack.
+// Which test files there are, and which of them need the stack or its cluster.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 
@@ -20,11 +20,20 @@ export function testFiles(root, selected) {
   });
 }
 
-/** Does a test import `test/support/stack.js`, itself or through something else? */
-export function needsStack(file, seen = new Set()) {
-  if (file.endsWith('/test/support/stack.js')) return true;
+/** Where a compiled test file comes from, as people name it. */
+export const testSource = (root, file) => relative(join(root, 'dist'), file).replace(/\.js$/, '.ts');
+
+/** Does a test use the stack of the run? */
+export const needsStack = (file) => reaches(file, '/test/support/stack.js');
+
+/** Does it use the stack's Kubernetes cluster? */
+export const needsCluster = (file) => reaches(file, '/test/support/cluster.js');
+
+/** Does a file import another, itself or through something else? */
+function reaches(file, wanted, seen = new Set()) {
+  if (file.endsWith(wanted)) return true;
   if (seen.has(file) || !existsSync(file)) return false;
   seen.add(file);
   const imports = readFileSync(file, 'utf8').matchAll(/\bfrom '(\.[^']+)'|\bimport\(?\s*'(\.[^']+)'/g);
-  return [...imports].some(([, from, bare]) => needsStack(resolve(dirname(file), from ?? bare), seen));
+  return [...imports].some(([, from, bare]) => reaches(resolve(dirname(file), from ?? bare), wanted, seen));
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootstrap, root } from './bootstrap.mjs';
-import { needsStack, testFiles } from './test-files.mjs';
+import { needsCluster, needsStack, testFiles, testSource } from './test-files.mjs';
 
 const minute = 60_000;
 const counts = { tests: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
@@ -33,10 +33,11 @@ const temporary = join(folder, 't');
 mkdirSync(temporary);
 const selected = process.argv.slice(2);
 const files = testFiles(root, selected);
-const [integration, unit] = [
-  files.filter((file) => needsStack(file)),
-  files.filter((file) => !needsStack(file)),
-];
+const { whyNoCluster } = await import('../dist/infra/local/cluster.js');
+const noCluster = files.some(needsCluster) ? await whyNoCluster() : null;
+const notRun = noCluster === null ? [] : files.filter(needsCluster);
+const integration = files.filter((file) => needsStack(file) && !notRun.includes(file));
+const unit = files.filter((file) => !needsStack(file));
 
 if (selected.length === 0) {
   await step('lint', 'node_modules/.bin/oxlint', ['--type-aware', '--deny-warnings']);
@@ -54,6 +55,7 @@ try {
   failures.push(`removing the tests' files: ${error.message}`);
 }
 
+for (const file of notRun) console.log(`not run: ${testSource(root, file)}: ${noCluster}`);
 for (const failure of failures) console.log(`failed: ${failure}`);
 if (interrupted) console.log(`interrupted by ${interrupted}`);
 for (const [name, count] of Object.entries(counts)) console.log(`# ${name} ${count}`);
@@ -67,13 +69,16 @@ async function withStack(files) {
   const env = {
     SLIPWAY_HOME: home,
     SLIPWAY_STACK: '',
+    // A cluster of the user's is not for tests.
+    KUBECONFIG: '',
     SLIPWAY_PORT_BASE: String(randomInt(1000, 1900) * 10),
   };
   const slipway = ['--enable-source-maps', 'dist/cli/main.js'];
   const { findHome } = await import('../dist/infra/local/home.js');
   const { traces, leftovers } = await import('../dist/infra/local/leftovers.js');
   try {
-    if (await step('slipway up', process.execPath, [...slipway, 'up'], env))
+    const up = files.some(needsCluster) ? ['up', '--kubernetes'] : ['up'];
+    if (await step(`slipway ${up.join(' ')}`, process.execPath, [...slipway, ...up], env))
       await runTests(
         'tests with a stack',
         files,

@@ -2,8 +2,8 @@ import { stat, statfs } from 'node:fs/promises';
 import { messageOf } from '../../contract/errors.js';
 import { loadStack } from '../../platform/stack.js';
 import { cachedBase } from './base-cache.js';
-import { componentNames, type ComponentName } from './components/component.js';
-import { components } from './components/index.js';
+import { enabledComponents, type ComponentName } from './components/component.js';
+import { componentOf, components } from './components/index.js';
 import { askEngine } from './engine.js';
 import { cacheFolder, type Home } from './home.js';
 import { componentPorts, openLocal, runs } from './local.js';
@@ -44,7 +44,7 @@ function node(): Check {
 }
 
 function toolChecks(settings: Settings | null): Promise<Check>[] {
-  const tool = async (key: 'temporal' | 'minio' | 'registry' | 'docker'): Promise<Check> => {
+  const tool = async (key: 'temporal' | 'minio' | 'registry' | 'docker' | 'kube'): Promise<Check> => {
     const path = await findPresent(tools[key]);
     if (path !== null) return good(tools[key].name, path);
     const canGet = (await which('go')) !== null || (await which('apt-get')) !== null;
@@ -70,7 +70,8 @@ function toolChecks(settings: Settings | null): Promise<Check>[] {
       : { check: 'base image', ok: null, found: 'not here yet; "slipway up" will pull or make it' };
   };
   const engines = settings?.engine?.kind === 'private' ? [tool('docker')] : [];
-  return [tool('temporal'), tool('minio'), tool('registry'), postgres(), base(), ...engines];
+  const cluster = settings?.cluster?.kind === 'own' ? [tool('kube')] : [];
+  return [tool('temporal'), tool('minio'), tool('registry'), postgres(), base(), ...engines, ...cluster];
 }
 
 async function disk(what: string, path: string): Promise<Check> {
@@ -115,11 +116,12 @@ async function ports(home: Home, settings: Settings): Promise<Check[]> {
 }
 
 async function servers(home: Home): Promise<Check[]> {
-  const all = components(await openLocal(home, silent, new AbortController().signal, { keep: true }));
+  const local = await openLocal(home, silent, new AbortController().signal, { keep: true });
+  const all = components(local);
   const advice = `slipway up; logs are in ${home.logs}`;
   return await Promise.all(
-    componentNames.map(async (name: ComponentName) => {
-      const problem = await all[name].problem();
+    enabledComponents(local.settings).map(async (name: ComponentName) => {
+      const problem = await componentOf(all, name).problem();
       return problem === null ? good(name, 'healthy') : bad(name, problem, advice);
     }),
   );

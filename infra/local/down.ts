@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ComponentName } from './components/component.js';
 import type { Components } from './components/index.js';
-import { components } from './components/index.js';
+import { componentOf, components } from './components/index.js';
 import { removeTraces } from './components/docker-traces.js';
 import type { Home } from './home.js';
 import { whileLocked } from './lock.js';
@@ -28,10 +29,11 @@ export async function down(home: Home, purge: boolean, report: Report, signal: A
     if (settings?.engine) {
       const local = await openLocal(home, report, signal, { keep: true });
       const all = components(local);
-      const stop = (...names: (keyof Components)[]): Promise<unknown> =>
+      const stop = (...names: ComponentName[]): Promise<unknown> =>
         Promise.all(names.map((name) => attempt(() => stopOne(all, name, report))));
       // First who acts, then what they act on.
       await stop('server', 'worker');
+      if (all.kubernetes) await stop('kubernetes');
       const { engine } = settings;
       if (purge && engine.kind === 'shared')
         await attempt(() => removeTraces(engine.docker, home.name, local.ports.registry));
@@ -44,16 +46,16 @@ export async function down(home: Home, purge: boolean, report: Report, signal: A
   if (purge) await removeHome(home, report);
 }
 
-async function stopOne(all: Components, name: keyof Components, report: Report): Promise<void> {
+async function stopOne(all: Components, name: ComponentName, report: Report): Promise<void> {
   report.step(name, 'stopping');
-  await all[name].stop();
+  await componentOf(all, name).stop();
   report.done(name, 'stopped');
 }
 
 async function removeHome(home: Home, report: Report): Promise<void> {
   report.step('data', 'removing');
   if (process.platform === 'linux') await unmountBelow([home.root]);
-  for (const path of [home.data, home.logs, home.run, home.settingsFile, home.stackFile])
+  for (const path of [home.data, home.logs, home.run, home.kubeconfig, home.settingsFile, home.stackFile])
     await rm(path, { recursive: true, force: true });
   // The folder may hold what others put there.
   for (const folder of new Set([home.root, dirname(join(home.stackFile))]))

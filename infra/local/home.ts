@@ -18,6 +18,10 @@ export type Home = {
   run: string;
   /** Sockets of the private engine. Short, because a socket's path may have 108 bytes, and gone after a reboot. */
   runtime: string;
+  /** Sockets and state of the cluster's node, gone with it. */
+  nodeRuntime: string;
+  /** How to reach the stack's own cluster, while there is one. */
+  kubeconfig: string;
   settingsFile: string;
   stackFile: string;
 };
@@ -33,6 +37,8 @@ export function findHome(root = slipwayHome()): Home {
     logs: join(root, 'logs'),
     run: join(root, 'run'),
     runtime: `/run/slipway-${id}`,
+    nodeRuntime: `/run/slipway-${id}-node`,
+    kubeconfig: join(root, 'kubeconfig'),
     settingsFile: join(root, 'settings.json'),
     stackFile: stackFile(),
   };

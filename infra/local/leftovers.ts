@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { labels } from '../../contract/serving.js';
 import { bridgeName } from './components/docker-bridge.js';
+import { findCgroups } from './kubernetes/cgroups.js';
+import { nodeNames } from './kubernetes/node.js';
 import { connectEngine } from './engine.js';
 import type { Home } from './home.js';
 import { commandName, findOwned } from './processes.js';
@@ -13,7 +15,7 @@ export type Traces = { home: Home; engine: Settings['engine']; bridges: string[]
 /** Notes where a stack's traces would be. An engine that does not answer has no networks to tell of. */
 export async function traces(home: Home): Promise<Traces> {
   const engine = (await readSettings(home))?.engine ?? null;
-  const bridges = [bridgeName(home)];
+  const bridges = [bridgeName(home), nodeNames(home).link];
   if (engine)
     try {
       const networks = await connectEngine(engine.docker).listNetworks({
@@ -29,10 +31,12 @@ export async function traces(home: Home): Promise<Traces> {
 /** Everything of a purged stack that is still there. */
 export async function leftovers({ home, engine, bridges }: Traces): Promise<string[]> {
   const found: string[] = [];
-  for (const path of [home.root, home.runtime]) if (existsSync(path)) found.push(`folder ${path}`);
+  for (const path of [home.root, home.runtime, home.nodeRuntime])
+    if (existsSync(path)) found.push(`folder ${path}`);
   for (const name of bridges)
     if (existsSync(`/sys/class/net/${name}`)) found.push(`network interface ${name}`);
   if (process.platform === 'linux') {
+    for (const path of await findCgroups(nodeNames(home).cgroup)) found.push(`control group ${path}`);
     const mounts = (await readFile('/proc/self/mounts', 'utf8'))
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '');

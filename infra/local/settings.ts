@@ -23,6 +23,19 @@ const Settings = z.object({
   /** Third number of the private engine's network, 10.213.N.0/24. */
   subnet: z.number().int().nullable(),
   base: ImageRef.nullable(),
+  /** The cluster that the last `up --kubernetes` chose; null: none; undefined: nothing was ever chosen. */
+  cluster: z
+    .discriminatedUnion('kind', [
+      z.object({
+        kind: z.literal('own'),
+        /** Third number of its node's network, 10.89.N.0/30; null until it is first started. */
+        subnet: z.number().int().nullable(),
+        token: z.string(),
+      }),
+      z.object({ kind: z.literal('given'), kubeconfig: z.string(), registry: z.string() }),
+    ])
+    .nullable()
+    .optional(),
 });
 export type Settings = z.infer<typeof Settings>;
 

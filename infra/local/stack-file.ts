@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Stack } from '../../contract/stack.js';
+import type { z } from 'zod';
+import { type ClusterConfig, Stack } from '../../contract/stack.js';
 import type { ImageRef } from '../../contract/names.js';
 import { bucket } from './components/minio.js';
 import { postgresUrl } from './components/postgres.js';
@@ -9,6 +10,7 @@ import type { Engine } from './engine.js';
 import { readIfPresent, writeAtomically } from './files.js';
 import type { Home } from './home.js';
 import type { Ports } from './ports.js';
+import { addressesOf } from './kubernetes/node.js';
 import type { Settings } from './settings.js';
 
 /** Name of the node that is this machine's engine. */
@@ -28,6 +30,7 @@ export async function writeStack(
   const { secrets } = settings;
   const kept = await readStack(home);
   const own = kept?.nodes.find(({ name }) => name === localNode);
+  const cluster = clusterConfig(home, settings, ports, kept?.cluster ?? null);
   const local = (port: number): string => `http://127.0.0.1:${port}`;
   const state = join(home.data, 'state');
   await mkdir(state, { recursive: true, mode: 0o700 });
@@ -48,6 +51,7 @@ export async function writeStack(
     },
     postgres: postgresUrl(ports.postgres, secrets.postgres),
     docker: engine.docker,
+    kubeconfig: cluster?.kubeconfig ?? null,
     base,
     nodes: [
       {
@@ -59,7 +63,7 @@ export async function writeStack(
       },
       ...(kept?.nodes.filter(({ name }) => name !== localNode) ?? []),
     ],
-    cluster: kept?.cluster,
+    cluster,
     build: buildConfig(engine),
     archives: kept?.archives,
     cache: { path: join(home.data, 'cache'), maxBytes: kept?.cache.maxBytes },
@@ -68,7 +72,7 @@ export async function writeStack(
     allowPickle: kept?.allowPickle ?? true,
     name: home.name,
     drain: kept?.drain,
-  } satisfies Record<keyof Omit<Stack, 'kubeconfig'>, unknown>);
+  } satisfies Record<keyof Stack, unknown>);
   await mkdir(dirname(home.stackFile), { recursive: true });
   await writeAtomically(home.stackFile, `${JSON.stringify(stack, null, 2)}\n`);
   return stack;
@@ -78,6 +82,25 @@ export async function writeStack(
 export async function readStack(home: Home): Promise<Stack | null> {
   const text = await readIfPresent(home.stackFile);
   return text === null ? null : (Stack.safeParse(JSON.parse(text)).data ?? null);
+}
+
+/**
+ * Where the cluster is follows from what was chosen, or from the file where nothing ever was; what may be done there is
+ * kept as someone changed it.
+ */
+function clusterConfig(
+  home: Home,
+  { cluster: chosen }: Settings,
+  ports: Ports,
+  kept: Stack['cluster'],
+): z.input<typeof ClusterConfig> | null {
+  if (chosen === undefined) return kept?.kubeconfig === home.kubeconfig ? null : kept;
+  if (chosen === null) return null;
+  const kubeconfig = chosen.kind === 'own' ? home.kubeconfig : chosen.kubeconfig;
+  const same = kept?.kubeconfig === kubeconfig ? kept : null;
+  if (chosen.kind === 'given') return { ...same, kubeconfig, registry: chosen.registry };
+  const { machine, address } = addressesOf(chosen.subnet ?? 0);
+  return { ...same, kubeconfig, registry: `${machine}:${ports.registry}`, reach: 'nodePort', address };
 }
 
 /** 500 ports of 20000 to 29999, others for other stacks on the machine as far as possible. */

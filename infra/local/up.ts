@@ -1,7 +1,9 @@
+import { dirname, join } from 'node:path';
 import type { Stack } from '../../contract/stack.js';
 import { ensureBase } from './base.js';
 import type { Component, ComponentName } from './components/component.js';
-import { components, type Components } from './components/index.js';
+import { componentOf, components, type Components } from './components/index.js';
+import { chooseCluster, type ClusterChoice } from './cluster.js';
 import { chooseEngine } from './engine.js';
 import type { Home } from './home.js';
 import { whileLocked } from './lock.js';
@@ -11,13 +13,25 @@ import { saveSettings } from './settings.js';
 import { writeStack } from './stack-file.js';
 
 export type Done = Awaited<ReturnType<Component['ensure']>>;
-export type UpResult = { stack: Stack; done: Record<ComponentName, Done> };
+export type UpResult = {
+  stack: Stack;
+  done: Partial<Record<ComponentName, Done>>;
+  /** Why there is no cluster although one was asked for. */
+  noCluster: string | null;
+  /** Path of the `kubectl` that came with the stack's own cluster. */
+  kubectl: string | null;
+};
 
 /**
  * Brings the stack up: what is healthy is left alone, what is not is (re)started. Interrupted at any point,
  * the next one goes on from there.
  */
-export function up(home: Home, report: Report, signal: AbortSignal): Promise<UpResult> {
+export function up(
+  home: Home,
+  report: Report,
+  signal: AbortSignal,
+  choice: ClusterChoice = {},
+): Promise<UpResult> {
   return whileLocked({ home, report, signal }, async () => {
     const local = await openLocal(home, report, signal);
     const { settings } = local;
@@ -26,6 +40,7 @@ export function up(home: Home, report: Report, signal: AbortSignal): Promise<UpR
       await saveSettings(home, settings);
     }
     const { engine } = settings;
+    const noCluster = await chooseCluster(local, choice);
     const all = components(local);
 
     const registry = ensure(all.registry, report);
@@ -38,11 +53,13 @@ export function up(home: Home, report: Report, signal: AbortSignal): Promise<UpR
       registry,
       docker,
       base,
+      ...(all.kubernetes && { kubernetes: ensure(all.kubernetes, report) }),
     });
     const { base: image, ...servers } = first;
     const stack = await writeStack(home, settings, local.ports, engine, image);
     const second = await settle({ worker: ensure(all.worker, report), server: ensure(all.server, report) });
-    return { stack, done: { ...servers, ...second } };
+    const kubectl = all.kubernetes ? join(dirname(await local.tools.kube()), 'kubectl') : null;
+    return { stack, done: { ...servers, ...second }, noCluster, kubectl };
   });
 }
 
@@ -50,7 +67,7 @@ export function up(home: Home, report: Report, signal: AbortSignal): Promise<UpR
 export function repair(home: Home, names: ComponentName[], signal: AbortSignal): Promise<void> {
   return whileLocked({ home, report: silent, signal }, async () => {
     const all: Components = components(await openLocal(home, silent, signal, { keep: true }));
-    await Promise.all(names.map((name) => all[name].ensure()));
+    await Promise.all(names.map((name) => componentOf(all, name).ensure()));
   });
 }
 

@@ -1,26 +1,27 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
-import { componentNames } from '../../infra/local/components/component.js';
 import { examine } from '../../infra/local/doctor.js';
 import { findHome } from '../../infra/local/home.js';
-import { componentPid, killComponent, repair, testStack } from '../support/stack.js';
+import { componentPid, killComponent, repair, stackComponents, testStack } from '../support/stack.js';
 import { slipway, up } from './cli.js';
+
+const names = await stackComponents();
 
 describe('slipway up', () => {
   after(() => repair());
 
   test('leaves a running stack alone', async () => {
     await repair();
-    const before = await Promise.all(componentNames.map(componentPid));
+    const before = await Promise.all(names.map(componentPid));
     const states = await up();
-    assert.deepEqual(states, Object.fromEntries(componentNames.map((name) => [name, 'running'])));
-    assert.deepEqual(await Promise.all(componentNames.map(componentPid)), before);
+    assert.deepEqual(states, Object.fromEntries(names.map((name) => [name, 'running'])));
+    assert.deepEqual(await Promise.all(names.map(componentPid)), before);
   });
 
-  for (const name of componentNames)
+  for (const name of names)
     test(`brings ${name} back after kill -9, and nothing else is touched`, async (t) => {
-      const others = componentNames.filter((other) => other !== name);
+      const others = names.filter((other) => other !== name);
       const before = await Promise.all(others.map(componentPid));
       if ((await componentPid(name)) === null) return t.skip('it is not ours to kill');
       await killComponent(name, 'SIGKILL');

@@ -4,6 +4,7 @@ import type { Report } from '../report.js';
 import type { Settings } from '../settings.js';
 import type { ToolPaths } from '../tools/index.js';
 
+/** The components of every stack. */
 export const componentNames = [
   'temporal',
   'minio',
@@ -13,7 +14,11 @@ export const componentNames = [
   'worker',
   'server',
 ] as const;
-export type ComponentName = (typeof componentNames)[number];
+export type ComponentName = (typeof componentNames)[number] | 'kubernetes';
+
+/** The components that a stack with these settings has: a cluster is there only where it was asked for. */
+export const enabledComponents = ({ cluster }: Pick<Settings, 'cluster'>): ComponentName[] =>
+  cluster?.kind === 'own' ? [...componentNames, 'kubernetes'] : [...componentNames];
 
 /** What components are started with. */
 export type Local = {

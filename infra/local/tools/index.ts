@@ -1,13 +1,14 @@
 import type { Report } from '../report.js';
 import { debootstrap } from './debootstrap.js';
 import { docker } from './docker.js';
+import { kube } from './kube.js';
 import { minio } from './minio.js';
 import { postgresFolder } from './postgres.js';
 import { registry } from './registry.js';
 import { temporal } from './temporal.js';
 import { getTool, type Tool } from './tool.js';
 
-export const tools = { temporal, minio, registry, docker, debootstrap } as const;
+export const tools = { temporal, minio, registry, docker, debootstrap, kube } as const;
 
 /** Finds or gets each tool, at the first time it is asked for. `postgres` answers a folder, the others a program. */
 export type ToolPaths = Record<keyof typeof tools | 'postgres', () => Promise<string>>;
@@ -21,6 +22,7 @@ export function toolPaths(report: Report, signal: AbortSignal): ToolPaths {
     registry: get('registry', registry),
     docker: get('docker', docker),
     debootstrap: get('base', debootstrap),
+    kube: get('kubernetes', kube),
     postgres: once(postgresFolder),
   };
 }
