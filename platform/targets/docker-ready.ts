@@ -1,20 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import { request } from 'undici';
-import { messageOf, SlipwayError } from '../../contract/errors.js';
+import { SlipwayError } from '../../contract/errors.js';
 import type { Replica } from '../../contract/pipeline.js';
 import { milliseconds } from '../../contract/quantities.js';
-import { serving } from '../../contract/serving.js';
 import { lastDeath, lastLines } from './docker-evidence.js';
 import { engineInfo, type Node } from './docker-node.js';
 import { inspectContainer } from './docker-start.js';
 import type { ReplicaSet, Watch } from './index.js';
+import { whyNotReady } from './readiness.js';
+import { tellingLine } from './telling.js';
 import { together } from './together.js';
 
 /** Milliseconds between two looks at a container. */
 const lookInterval = 250;
-/** Milliseconds a readiness answer may take; a model that loads on demand is asked again. */
-const answerTimeout = 2_000;
 /** Log lines that go into an error. */
 const logLines = 30;
 
@@ -65,24 +63,11 @@ async function awaitReplica(
   const clockOffset = (await engineInfo(node, signal)).now - Date.now();
   for (;;) {
     const container = await assertAlive(set, replica, node, signal);
-    const answer = await notReady(replica.url, signal);
+    const answer = await whyNotReady(replica.url, signal);
     if (answer === null) return;
     if (Date.now() + clockOffset - Date.parse(container.State.StartedAt) > budget)
       throw await tooSlow(set, replica, node, answer, signal);
     await sleep(lookInterval, undefined, { signal });
-  }
-}
-
-/** Null when the replica is ready, otherwise why not. */
-async function notReady(url: string, signal: AbortSignal): Promise<string | null> {
-  const bound = AbortSignal.any([signal, AbortSignal.timeout(answerTimeout)]);
-  try {
-    const { statusCode, body } = await request(url + serving.ready, { signal: bound, reset: true });
-    const text = await body.text();
-    return statusCode === 200 ? null : `${statusCode} ${text.trim().slice(0, 200)}`.trim();
-  } catch (error) {
-    signal.throwIfAborted();
-    return bound.aborted ? `no answer within ${answerTimeout / 1000} s` : messageOf(error);
   }
 }
 
@@ -137,10 +122,6 @@ async function died(
     logs,
   });
 }
-
-/** The last error among log lines, which servers follow with lines about their own end. */
-const tellingLine = (logs: string[]): string =>
-  (logs.findLast((line) => /\b\w*(?:Error|Exception)\b/.test(line)) ?? logs.at(-1) ?? '').slice(0, 500);
 
 async function tooSlow(
   set: ReplicaSet,
