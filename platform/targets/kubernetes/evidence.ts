@@ -77,7 +77,10 @@ type Condition = { type: string; status: string; reason?: string; message?: stri
 const conditionLine = ({ type, status, reason, message }: Condition): string =>
   `  ${type}: ${status}${reason === undefined ? '' : ` (${reason})`}${message ? `: ${message.trim()}` : ''}`;
 
-function containerLines({ name, image, ready, restartCount, state, lastState }: V1ContainerStatus): string[] {
+function containerLines(pod: V1Pod, status: V1ContainerStatus): string[] {
+  const { name, ready, restartCount, state, lastState } = status;
+  // What the status calls it is no more than a number of the node's.
+  const image = pod.spec?.containers.find((container) => container.name === name)?.image ?? status.image;
   const told = [
     ...(state?.waiting ? [`waiting: ${state.waiting.reason} ${state.waiting.message ?? ''}`] : []),
     ...(state?.running ? [`running since ${String(state.running.startedAt)}`] : []),
