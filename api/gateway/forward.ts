@@ -4,8 +4,7 @@ import type { Dispatcher } from 'undici';
 import { serving } from '../../contract/serving.js';
 import type { PassingBody } from './body.js';
 import { toClient, toReplica } from './headers.js';
-import type { Replica } from './replica.js';
-import type { RouteTable, Upstream } from './route-table.js';
+import type { Chosen, RouteTable } from './route-table.js';
 
 /** How long connections are tried, in milliseconds: a replica may be restarting, a route about to move. */
 const connectPatience = 2_000;
@@ -23,7 +22,12 @@ export type ForwardOptions = {
   /** Called when a replica refuses connections: the routes may have moved on. */
   onRefused: () => void;
   signal: AbortSignal;
+  /** Filled in on the way: known also when this throws, or the answer breaks off later. */
+  outcome: Outcome;
 };
+
+/** Which release a request was for, and whether that failed it; null while, or because, it has no part in the end. */
+export type Outcome = { release: string | null; failed: boolean | null };
 
 /**
  * Sends a prediction to a replica of the service and its answer back, both streamed. Tried again, elsewhere if
@@ -35,48 +39,65 @@ export async function forward(
   request: FastifyRequest,
   reply: FastifyReply,
   body: PassingBody,
-  { table, onRefused, signal }: ForwardOptions,
+  { table, onRefused, signal, outcome }: ForwardOptions,
 ): Promise<void> {
   const headers = toReplica(request.headers);
   const end = performance.now() + connectPatience;
+  let assigned: string | null = null;
   for (;;) {
     // Looked up for each attempt: the route may have moved while the last one was being refused.
     const upstream = table.find(service);
     if (!upstream) throw new NoRoute(`no service "${service}" has a route here`);
-    const replica = table.choose(upstream);
-    if (replica) {
-      const answer = await attempt(replica, upstream, body, headers, signal);
-      if (answer) return void send(reply, upstream, answer);
+    assigned ??= table.assign(upstream).release;
+    const chosen = table.choose(upstream, assigned);
+    if (chosen) {
+      outcome.release = chosen.release;
+      const answer = await attempt(chosen, body, headers, signal, outcome);
+      if (answer) return void send(reply, chosen.release, answer, signal, outcome);
       onRefused();
     }
-    if (performance.now() > end)
-      throw new NoReplica(`no replica of "${upstream.route.release}" accepts a connection`);
+    if (performance.now() > end) {
+      Object.assign(outcome, { release: assigned, failed: true });
+      throw new NoReplica(`no replica of "${assigned}" accepts a connection`);
+    }
     await delay(connectInterval, undefined, { signal });
   }
 }
 
 /** Null when no connection could be made. */
 async function attempt(
-  replica: Replica,
-  { route }: Upstream,
+  { release, replica }: Chosen,
   body: PassingBody,
   headers: ReturnType<typeof toReplica>,
   signal: AbortSignal,
+  outcome: Outcome,
 ): Promise<Dispatcher.ResponseData | null> {
   try {
     return await replica.post({ path: serving.predict, headers, body: body.pieces(), signal });
   } catch (cause) {
     if (signal.aborted || body.failure) throw body.failure ?? cause;
-    if (body.sent) throw new NoAnswer(`asking a replica of "${route.release}"`, { cause });
+    if (body.sent) {
+      outcome.failed = true;
+      throw new NoAnswer(`asking a replica of "${release}"`, { cause });
+    }
     replica.refusedAt = performance.now();
     return null;
   }
 }
 
-function send(reply: FastifyReply, { route }: Upstream, answer: Dispatcher.ResponseData): FastifyReply {
+function send(
+  reply: FastifyReply,
+  release: string,
+  answer: Dispatcher.ResponseData,
+  signal: AbortSignal,
+  outcome: Outcome,
+): FastifyReply {
+  outcome.failed = answer.statusCode >= 500;
+  // It broke off, unless the client had left: then what is being read is given up here.
+  answer.body.once('error', () => (outcome.failed ||= !signal.aborted));
   return reply
     .code(answer.statusCode)
     .headers(toClient(answer.headers))
-    .header('x-slipway-release', route.release)
+    .header('x-slipway-release', release)
     .send(answer.body);
 }

@@ -7,11 +7,13 @@ import { messageOf } from '../../contract/errors.js';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { PassingBody } from './body.js';
 import { RouteFollower } from './follower.js';
-import { forward, NoReplica, NoRoute } from './forward.js';
+import { forward, NoReplica, NoRoute, type Outcome } from './forward.js';
 import { GatewayMetrics } from './metrics.js';
 import { answerProblem } from './problems.js';
 import { recallRoutes } from './remembered.js';
+import { TrafficReporter } from './reporter.js';
 import { RouteTable } from './route-table.js';
+import { TrafficCounts } from './traffic-counts.js';
 
 /** Longest a start waits for routes, in milliseconds. */
 const startPatience = 2_000;
@@ -42,15 +44,19 @@ export type Gateway = {
  * `GET /v1/models/:service`, `/healthz`, `/metrics`. Needs no catalog to start: it serves the routes it remembers.
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { catalog, listen, stateFolder, logger, answerTimeout = 60_000 } = options;
+  const { listen, stateFolder, logger, answerTimeout = 60_000 } = options;
   const file = join(stateFolder, 'routes.json');
   const table = new RouteTable(answerTimeout);
   await recall(table, file, logger);
   // The same after a restart, so that nobody waits for the one before.
   const id = options.id ?? (listen.port ? `${hostname()}:${listen.port}` : randomUUID());
+  const catalog = openedOnce(options.catalog);
   const follower = new RouteFollower({ catalog, table, file, id, logger });
-  const app = createApp(options, table, follower);
+  const counts = new TrafficCounts();
+  const reporter = new TrafficReporter({ catalog, counts, id, logger });
+  const app = createApp(options, table, follower, counts);
   await follower.start(startPatience);
+  reporter.start();
   const url = await app.listen(listen);
   return {
     url,
@@ -59,6 +65,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       const idle = setInterval(() => app.server.closeIdleConnections(), 50);
       await app.close();
       clearInterval(idle);
+      await reporter.stop();
       await follower.stop();
       await table.close();
     },
@@ -69,6 +76,7 @@ function createApp(
   { logger, bodyLimit = 64 * 2 ** 20 }: GatewayOptions,
   table: RouteTable,
   follower: RouteFollower,
+  counts: TrafficCounts,
 ): FastifyInstance {
   const metrics = new GatewayMetrics(table);
   const app = Fastify({
@@ -84,7 +92,18 @@ function createApp(
 
   app.post<Service>('/v1/models/:service/predict', async (request, reply) => {
     const { service } = request.params;
-    const signal = whenClosed(reply, (status) => metrics.answered(service, status, reply.elapsedTime));
+    const outcome: Outcome = { release: null, failed: null };
+    // Not `reply.elapsedTime`: that is 0 without Fastify's own logger.
+    const began = performance.now();
+    const signal = whenClosed(reply, (answered) => {
+      const { release, failed } = outcome;
+      const milliseconds = performance.now() - began;
+      const brokenOff = failed ? 502 : 499;
+      metrics.answered(service, release, answered ? reply.statusCode : brokenOff, milliseconds);
+      // A client that left says nothing of the release.
+      if (release !== null && failed !== null && (answered || failed))
+        counts.add(service, release, failed, milliseconds);
+    });
     const onRefused = (): void => {
       metrics.connectionRefused();
       follower.wake();
@@ -92,7 +111,7 @@ function createApp(
     try {
       const body = new PassingBody(request.raw, bodyLimit);
       if (table.version === null) throw new NoReplica('no routes are known yet');
-      await forward(service, request, reply, body, { table, onRefused, signal });
+      await forward(service, request, reply, body, { table, onRefused, signal, outcome });
     } catch (error) {
       if (signal.aborted) return reply;
       if (!(error instanceof NoRoute)) logger.warn({ service }, `predicting: ${messageOf(error)}`);
@@ -104,8 +123,14 @@ function createApp(
   app.get<Service>('/v1/models/:service', async ({ params: { service } }, reply) => {
     const upstream = table.find(service);
     if (!upstream) return answerProblem(reply, new NoRoute(`no service "${service}" has a route here`));
-    const { release, replicas, version } = upstream.route;
-    return { service, release, version, replicas: replicas.length };
+    const { release, replicas, version, canary } = upstream.route;
+    return {
+      service,
+      release,
+      version,
+      replicas: replicas.length,
+      canary: canary && { ...canary, replicas: canary.replicas.length },
+    };
   });
   app.get('/healthz', async () => ({
     status: 'ok',
@@ -122,15 +147,25 @@ function createApp(
 
 type Service = { Params: { service: string } };
 
-/** Aborts when the client goes before it is answered; tells the status at the end, then 499. */
-function whenClosed(reply: FastifyReply, ended: (status: number) => void): AbortSignal {
+/** Aborts when the client goes before it is answered; tells at the end whether it was answered whole. */
+function whenClosed(reply: FastifyReply, ended: (answered: boolean) => void): AbortSignal {
   const gone = new AbortController();
   reply.raw.once('close', () => {
     const answered = reply.raw.writableFinished;
     if (!answered) gone.abort();
-    ended(answered ? reply.statusCode : 499);
+    ended(answered);
   });
   return gone.signal;
+}
+
+/** Several may ask for the catalog, also while it cannot be reached: it is opened once. */
+function openedOnce(open: () => Promise<Catalog>): () => Promise<Catalog> {
+  let opening: Promise<Catalog> | null = null;
+  return () =>
+    (opening ??= open().catch((error: unknown) => {
+      opening = null;
+      throw error;
+    }));
 }
 
 async function recall(table: RouteTable, file: string, logger: Logger): Promise<void> {

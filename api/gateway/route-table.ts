@@ -1,10 +1,14 @@
 import type { Route } from '../../contract/pipeline.js';
+import { Division } from './division.js';
 import { Replica } from './replica.js';
 
 /** A replica that refused a connection is passed over for so long, while there are others. */
 const refusalMemory = 1_000;
 
-export type Upstream = { route: Route; replicas: Replica[] };
+/** A release that gets requests. */
+export type Side = { release: string; replicas: Replica[] };
+export type Upstream = { route: Route; live: Side; canary: Side | null; division: Division };
+export type Chosen = { release: string; replica: Replica };
 
 /** Where requests go: the routes of one version, and the connections to the replicas they name. */
 export class RouteTable {
@@ -19,15 +23,36 @@ export class RouteTable {
     return this.upstreams.get(service);
   }
 
-  /** The replica for the next request: the one with the fewest in flight, the longest unused first among equals. */
-  choose({ replicas }: Upstream): Replica | undefined {
+  /** Whether a release has a part of its service's requests. */
+  names(service: string, release: string): boolean {
+    const upstream = this.upstreams.get(service);
+    return upstream?.live.release === release || upstream?.canary?.release === release;
+  }
+
+  /** The release that the next request is for; asked once for each, it divides them by weight. */
+  assign({ live, canary, route, division }: Upstream): Side {
+    return canary && division.next(route.canary?.weight ?? 0) ? canary : live;
+  }
+
+  /**
+   * The replica for a request: of its own release while one accepts connections, otherwise of the other one that has
+   * a part of the traffic. There the one with the fewest in flight, the longest unused first among equals.
+   */
+  choose({ live, canary, route }: Upstream, assigned: string): Chosen | undefined {
     const now = performance.now();
-    const willing = replicas.filter(({ refusedAt }) => now - refusedAt > refusalMemory);
+    const sides = canary && route.canary?.weight ? [live, canary] : [live];
+    // What it was assigned to may have left the route while it was refused.
+    const all = sides.toSorted((a, b) => Number(b.release === assigned) - Number(a.release === assigned));
+    for (const { release, replicas } of all) {
+      const willing = replicas.filter(({ refusedAt }) => now - refusedAt > refusalMemory);
+      const replica = leastBy(willing, ({ inFlight }) => inFlight);
+      if (!replica) continue;
+      replicas.push(...replicas.splice(replicas.indexOf(replica), 1));
+      return { release, replica };
+    }
     // The one that refused longest ago may be back first.
-    if (willing.length === 0) return leastBy(replicas, ({ refusedAt }) => refusedAt);
-    const chosen = leastBy(willing, ({ inFlight }) => inFlight);
-    if (chosen) replicas.push(...replicas.splice(replicas.indexOf(chosen), 1));
-    return chosen;
+    const each = all.flatMap(({ release, replicas }) => replicas.map((replica) => ({ release, replica })));
+    return leastBy(each, ({ replica }) => replica.refusedAt);
   }
 
   /**
@@ -35,16 +60,26 @@ export class RouteTable {
    * ended; a request that was on its way to one has then either been answered or gone elsewhere.
    */
   adopt(version: number, routes: Route[]): Promise<unknown> {
-    const before = this.replicas;
+    const before = { replicas: this.replicas, upstreams: this.upstreams };
     this.replicas = new Map();
+    const side = ({ release, replicas }: Pick<Route, 'release' | 'replicas'>): Side => ({
+      release,
+      replicas: replicas.map(({ url }) => this.replicaAt(url, before.replicas)),
+    });
     this.upstreams = new Map(
-      routes.map((route) => {
-        const replicas = route.replicas.map(({ url }) => this.replicaAt(url, before));
-        return [route.service, { route, replicas }];
-      }),
+      routes.map((route) => [
+        route.service,
+        {
+          route,
+          live: side(route),
+          canary: route.canary && side(route.canary),
+          // Goes on counting: a new version must not begin every division anew.
+          division: before.upstreams.get(route.service)?.division ?? new Division(),
+        },
+      ]),
     );
     this.version = version;
-    const removed = [...before.values()].filter(({ url }) => !this.replicas.has(url));
+    const removed = [...before.replicas.values()].filter(({ url }) => !this.replicas.has(url));
     return Promise.all(removed.map((replica) => replica.close()));
   }
 

@@ -50,7 +50,7 @@ export interface Catalog {
   /**
    * Sends `weight` percent of the requests to a release on its way, under a new version of the route (repeated with the
    * same, the same version). Fenced. Throws `Conflict` when there is no route to divide, or the journal has no `route`
-   * effect for the release.
+   * effect for the release. Changes nothing once the release has been shifted to.
    */
   weigh(grant: Grant, canary: { release: string; replicas: Replica[]; weight: number }): Promise<Route>;
   /**
@@ -60,12 +60,18 @@ export interface Catalog {
   keptReplicas(
     service: string,
   ): Promise<{ release: string; replicas: Replica[]; expired: boolean; remaining: number }[]>;
-  /** What a gateway has counted since it started, by service and release. `gateway` names one run of it. */
+  /**
+   * What a gateway has counted since it started, by service and release. `gateway` names one run of it. A report that
+   * was overtaken by a later one changes nothing.
+   */
   reportTraffic(
     gateway: string,
     counts: { service: string; release: string; figures: TrafficFigures }[],
   ): Promise<void>;
-  /** What all gateways have counted of a release; never less than before. */
+  /**
+   * What all gateways have counted of a release; never less than before, while a route names it and for a week after
+   * its last request.
+   */
   trafficOf(service: string, release: string): Promise<TrafficFigures>;
   /**
    * Undo of the shift: puts the previous route back (or none) under a new version; marks the release taken back and

@@ -16,7 +16,7 @@ export const shifts = ({ query, transaction }: Database) => ({
       const inserted = await insertRelease(query, release);
       const current = await findRoute(query, service);
       if (!inserted && current?.release === release.id) return current;
-      await assertJournaled(query, grant, release.id, 'done');
+      await completeJournaled(query, grant, release.id);
       await keepReplicas(query, service, current, keep);
       const route = await moveRoute(query, service, { release: release.id, replicas });
       await query('update services set live = $2, previous = live, last_verified = $2 where service = $1', [
@@ -34,7 +34,9 @@ export const shifts = ({ query, transaction }: Database) => ({
       if (!current)
         throw new SlipwayError('Conflict', `dividing the traffic of "${service}": it has no route yet`);
       if (isDeepStrictEqual(current.canary, canary)) return current;
-      await assertJournaled(query, grant, canary.release, 'intended');
+      // An attempt that comes after the shift: the release has all of the traffic already.
+      if (current.release === canary.release) return current;
+      await assertJournaled(query, grant, canary.release);
       return (await moveRoute(query, service, { ...current, canary }))!;
     }),
 
@@ -62,7 +64,9 @@ export const shifts = ({ query, transaction }: Database) => ({
       await takeBack(query, service, effect.release);
       // A later release may have the route by now: then there is nothing to put back.
       const ours = current?.release === effect.release || current?.canary?.release === effect.release;
-      return ours ? await moveRoute(query, service, effect.previous) : current;
+      if (!ours) return current;
+      // The release that was on its way then belonged to a deployment that is gone.
+      return await moveRoute(query, service, effect.previous && { ...effect.previous, canary: null });
     }),
 });
 
@@ -80,21 +84,21 @@ async function insertRelease(query: Query, release: Release): Promise<boolean> {
 }
 
 /** Without an entry in the journal the route could not be put back. */
-async function assertJournaled(
-  query: Query,
-  grant: Grant,
-  release: string,
-  state: 'intended' | 'done',
-): Promise<void> {
-  const rows = await query(
-    `update effects set state = $4
+async function assertJournaled(query: Query, grant: Grant, release: string): Promise<number[]> {
+  const rows = await query<{ id: number }>(
+    `select id from effects
      where service = $1 and token = $2 and state in ('intended', 'done')
-       and effect ->> 'kind' = 'route' and effect ->> 'release' = $3
-     returning id`,
-    [grant.service, grant.token, release, state],
+       and effect ->> 'kind' = 'route' and effect ->> 'release' = $3`,
+    [grant.service, grant.token, release],
   );
   if (rows.length === 0)
     throw new SlipwayError('Conflict', `moving the route to "${release}": the journal has no entry for it`);
+  return rows.map(({ id }) => id);
+}
+
+async function completeJournaled(query: Query, grant: Grant, release: string): Promise<void> {
+  const ids = await assertJournaled(query, grant, release);
+  await query(`update effects set state = 'done' where id = any ($1)`, [ids]);
 }
 
 /** What serves now stays for a while after the shift. Whatever was kept before is not needed any more. */

@@ -1,8 +1,5 @@
 import { noTraffic, type TrafficFigures } from '../../contract/traffic.js';
-import type { Database } from './connection.js';
-
-/** Releases that served in the last days may still be asked for; the figures of older ones go. */
-const memory = '7 days';
+import type { Database, Query } from './connection.js';
 
 /** What gateways have counted. */
 export const traffic = ({ query }: Database) => ({
@@ -10,17 +7,20 @@ export const traffic = ({ query }: Database) => ({
     gateway: string,
     counts: { service: string; release: string; figures: TrafficFigures }[],
   ): Promise<void> {
-    for (const { service, release, figures } of counts)
-      await query(
-        `insert into traffic (service, release, gateway, requests, failures, latency)
-         values ($1, $2, $3, $4, $5, $6)
-         on conflict (service, release, gateway) do update set
-           requests = excluded.requests, failures = excluded.failures, latency = excluded.latency,
-           reported_at = now()`,
-        [service, release, gateway, figures.requests, figures.failures, figures.latency],
-      );
-    if (counts.length > 0)
-      await query(`delete from traffic where reported_at < now() - interval '${memory}'`);
+    const rows = counts.map(({ service, release, figures }) => ({ service, release, ...figures }));
+    // Totals of one run only grow: a report that was overtaken, or repeated, changes nothing.
+    const reported = await query<{ added: boolean }>(
+      `insert into traffic (service, release, gateway, requests, failures, latency)
+       select service, release, $1, requests, failures, latency from json_to_recordset($2)
+         as r (service text, release text, requests bigint, failures bigint, latency bigint[])
+       on conflict (service, release, gateway) do update set
+         requests = excluded.requests, failures = excluded.failures, latency = excluded.latency,
+         reported_at = now()
+         where traffic.requests < excluded.requests
+       returning xmax = 0 as added`,
+      [gateway, JSON.stringify(rows)],
+    );
+    if (reported.some(({ added }) => added)) await forget(query);
   },
 
   async trafficOf(service: string, release: string): Promise<TrafficFigures> {
@@ -38,3 +38,16 @@ export const traffic = ({ query }: Database) => ({
     );
   },
 });
+
+/**
+ * Drops the figures of releases that have had no request for a week and are in no route: nobody compares them any
+ * more. Done when a row is added, which is when the table grows: once for each release and run of a gateway.
+ */
+async function forget(query: Query): Promise<void> {
+  await query(
+    `delete from traffic t
+     where reported_at < now() - interval '7 days' and not exists (
+       select from routes r where r.service = t.service and t.release in (r.release, r.canary ->> 'release')
+     )`,
+  );
+}

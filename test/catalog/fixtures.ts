@@ -64,3 +64,22 @@ export async function ship(catalog: Catalog, service: string, name: string, urls
   await catalog.closeGrant(grant, 'succeeded');
   return route;
 }
+
+/** What a canary step does: writes the effect down, then divides the traffic. */
+export async function weighUnder(
+  catalog: Catalog,
+  grant: Grant,
+  weight: number,
+  urls?: string[],
+): Promise<{ entry: JournalEntry; route: Route; release: Release }> {
+  const release = releaseOf(grant);
+  const previous = await catalog.getRoute(grant.service);
+  const entry = await catalog.recordEffect(grant, {
+    kind: 'route',
+    key: 'route',
+    release: release.id,
+    previous,
+  });
+  const canary = { release: release.id, replicas: replicas(release.id, urls), weight };
+  return { entry, release, route: await catalog.weigh(grant, canary) };
+}

@@ -35,6 +35,7 @@ describe('moving the route', () => {
       service,
       release: release.id,
       replicas: replicas(release.id, ['http://10.0.0.1:1', 'http://10.0.0.2:1']),
+      canary: null,
       version: version + 1,
     });
     assert.deepEqual(await catalog.getRoute(service), route);

@@ -138,3 +138,8 @@ export async function until(holds: () => boolean | Promise<boolean>, budget = 10
   for (const end = Date.now() + budget; !(await holds()); await delay(20))
     assert.ok(Date.now() < end, 'it did not come about');
 }
+
+/** What an answer says went wrong. */
+export async function problemOf(response: Response): Promise<{ type: string; message: string }> {
+  return ((await response.json()) as { error: { type: string; message: string } }).error;
+}
