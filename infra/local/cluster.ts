@@ -6,6 +6,7 @@ import { messageOf } from '../../contract/errors.js';
 import type { Local } from './components/component.js';
 import { kubernetes } from './components/kubernetes.js';
 import type { Home } from './home.js';
+import { whyNoCgroups } from './kubernetes/cgroups.js';
 import { saveSettings, type Settings } from './settings.js';
 
 /** What was asked for: nothing, the stack's own cluster or none, or one that is there. */
@@ -89,8 +90,14 @@ export async function whyNoCluster(
   if (machine.user !== 0) return `a Kubernetes node needs root, and this is user ${machine.user}`;
   const { failed, stderr, shortMessage } = await execa(
     'unshare',
-    ['--fork', '--pid', '--mount-proc', '--net', '--mount', '--uts', 'true'],
+    [...['--fork', '--pid', '--mount-proc', '--net', '--mount', '--uts', '--'], ...['sh', '-c', probe]],
     { reject: false, timeout: 10_000 },
   );
-  return failed ? `this machine makes no namespaces: ${stderr?.trim() || shortMessage}` : null;
+  if (failed)
+    return `this machine does not let a node have its namespaces: ${stderr?.trim() || shortMessage}`;
+  return await whyNoCgroups();
 }
+
+/** What the node's network is made of; where there is no `ip` yet, it will be installed. */
+const probe =
+  'command -v ip >/dev/null || exit 0; ip link add probe0 type veth peer name probe1 && ip link add probe2 type bridge';

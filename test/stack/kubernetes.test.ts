@@ -137,10 +137,14 @@ describe('the Kubernetes of the stack', () => {
     await healthy();
   });
 
-  test('a part that is frozen is thawed', async () => {
+  test('a part that is frozen is thawed, and is watched as before', async () => {
     await killPart('scheduler', 'SIGSTOP');
     await eventually(async () => assert.match((await wrong()).join(), /scheduler/), 10_000);
     await killPart('scheduler', 'SIGCONT');
+    await healthy();
+    const old = await partPid(home, 'scheduler');
+    await killPart('scheduler', 'SIGKILL');
+    await eventually(async () => assert.notEqual((await partPid(home, 'scheduler')) ?? old, old), 5_000);
     await healthy();
   });
 
@@ -202,6 +206,7 @@ const pod = (name: string, image: string, secrets: string[]): object => ({
     containers: [
       {
         ...{ name: 'main', image, imagePullPolicy: 'Always' },
+        env: [{ name: 'SLIPWAY_PORT', value: '8000' }],
         readinessProbe: { httpGet: { path: '/healthz', port: 8000 }, periodSeconds: 1 },
         resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '128Mi' } },
       },

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import { execa } from 'execa';
@@ -34,7 +33,7 @@ export async function testCluster(): Promise<TestCluster> {
   const { cluster: config } = stack;
   if (!config?.kubeconfig) throw new Error('the stack of this run has no Kubernetes cluster');
   const { kubeconfig } = config;
-  const kubectlPath = join(await clusterPrograms(), 'kubectl');
+  const kubectlPath = (await toolPath('kube')).replace(/kube$/, 'kubectl');
   return {
     stack,
     config,
@@ -54,9 +53,6 @@ export async function testCluster(): Promise<TestCluster> {
     expose: (port) => forward(config.registry.replace(/:\d+$/, ''), 0, port),
   };
 }
-
-/** Folder of the programs that the cluster consists of. */
-export const clusterPrograms = async (): Promise<string> => dirname(await toolPath('kube'));
 
 /**
  * Sends a real signal to one program of the node. After one that ends it, waits for its end; it is started again

@@ -49,15 +49,17 @@ export function kubernetes(local: Local): Component {
     budget: 180_000,
     stop: { signal: 'SIGTERM', grace: 40_000 },
     prepare: async () => {
-      const programs = dirname(await tools.kube());
-      const plugins = await nodePackages((doing) => report.step('kubernetes', doing), signal);
+      const [kube, plugins] = await Promise.all([
+        tools.kube(),
+        nodePackages((doing) => report.step('kubernetes', doing), signal),
+      ]);
       if (cluster.subnet === null || (!isLinked() && !(await isUnused(nodeNetwork, cluster.subnet)))) {
         cluster.subnet = await chooseSubnet(nodeNetwork, home);
         await saveSettings(home, settings);
       }
       await mkdir(nodeData(home), { recursive: true });
       const file = join(home.run, 'node.json');
-      const content = JSON.stringify(describe(programs, plugins), null, 2);
+      const content = JSON.stringify(describe(dirname(kube), plugins), null, 2);
       await writeAtomically(file, content);
       return {
         command: process.execPath,

@@ -1,6 +1,8 @@
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../../contract/errors.js';
 
 const root = '/sys/fs/cgroup';
 
@@ -10,6 +12,18 @@ async function hierarchies(): Promise<string[]> {
   return mounts
     .filter(([, point, type]) => (type === 'cgroup' || type === 'cgroup2') && point?.startsWith(root))
     .map(([, point]) => point as string);
+}
+
+/** Why pods cannot have control groups on this machine, or null. */
+export async function whyNoCgroups(): Promise<string | null> {
+  const found = await hierarchies();
+  if (found.length === 0) return `no control groups are mounted below ${root}`;
+  try {
+    for (const folder of found) await access(folder, constants.W_OK);
+    return null;
+  } catch (error) {
+    return `the control groups of this machine cannot be changed: ${messageOf(error)}`;
+  }
 }
 
 /** Makes the control group that the pods' groups go into. */

@@ -96,7 +96,8 @@ async function runPart(node: ClusterNode, part: Part, pid: number): Promise<stri
   await rotate(path);
   const log = await open(path, 'a', 0o600);
   try {
-    const child = spawn(...inNode(pid, part.program, part.args), {
+    // Through a shell: nsenter stops itself when its child is stopped, and would stay so when that goes on again.
+    const child = spawn(...inNode(pid, 'sh', ['-c', '"$@" & wait $!', 'sh', part.program, ...part.args]), {
       env: environment(node, part.name),
       stdio: ['ignore', log.fd, log.fd],
     });
