@@ -6,6 +6,7 @@ import type { Stack } from '../contract/stack.js';
 import { openCache, type Cache } from './cache.js';
 import type { Catalog } from './catalog/index.js';
 import { postgresCatalog } from './catalog/postgres.js';
+import { imageFacts } from './images/facts.js';
 import type { Registry } from './images/index.js';
 import { createRegistry } from './images/registry.js';
 import type { Storage } from './storage/index.js';
@@ -30,18 +31,19 @@ export type Platform = {
 
 /** Opens every part of the platform. Only the catalog connects at once. */
 export async function openPlatform(stack: Stack): Promise<Platform> {
+  const registry = createRegistry(stack.registry);
   return {
     stack,
     storage: s3Storage(stack.s3),
     cache: await openCache(stack.cache),
-    registry: createRegistry(stack.registry),
+    registry,
     catalog: await postgresCatalog(stack.postgres),
     builder: new Docker(engineOptions(stack.docker)),
-    targets: openTargets(stack),
+    targets: openTargets(stack, registry),
   };
 }
 
-function openTargets(stack: Stack): Platform['targets'] {
+function openTargets(stack: Stack, registry: Registry): Platform['targets'] {
   const installation = {
     stack: stack.name,
     credentials: stack.registry,
@@ -50,7 +52,13 @@ function openTargets(stack: Stack): Platform['targets'] {
   };
   return {
     docker: dockerTarget({ ...installation, nodes: stack.nodes }),
-    ...(stack.cluster && { kubernetes: kubernetesTarget({ ...installation, config: stack.cluster }) }),
+    ...(stack.cluster && {
+      kubernetes: kubernetesTarget({
+        ...installation,
+        config: stack.cluster,
+        inspect: (image, signal) => imageFacts(registry, image, signal),
+      }),
+    }),
   };
 }
 

@@ -3,12 +3,15 @@ import {
   AuthorizationV1Api,
   AutoscalingV2Api,
   CoreV1Api,
-  KubeConfig,
   KubernetesObjectApi,
   NetworkingV1Api,
   PolicyV1Api,
+  VersionApi,
 } from '@kubernetes/client-node';
+import type { ImageRef } from '../../../contract/names.js';
 import type { ClusterConfig } from '../../../contract/stack.js';
+import type { ImageFacts } from '../../images/facts.js';
+import { Connection } from './connection.js';
 
 /** What every part of the Kubernetes target works with. */
 export type Cluster = {
@@ -21,24 +24,29 @@ export type Cluster = {
   drain: number;
   /** For pulling, as an imagePullSecret. */
   credentials: { username: string; password: string };
-  kubeconfig: KubeConfig;
+  /** Reads an image's configuration in the registry; null when it is not there. */
+  inspect?: (image: ImageRef, signal?: AbortSignal) => Promise<ImageFacts | null>;
+  kubeconfig: Connection;
   core: CoreV1Api;
   apps: AppsV1Api;
   networking: NetworkingV1Api;
   autoscaling: AutoscalingV2Api;
   policy: PolicyV1Api;
   authorization: AuthorizationV1Api;
+  version: VersionApi;
   objects: KubernetesObjectApi;
 };
 
-export type ClusterOptions = Pick<Cluster, 'config' | 'stack' | 'allowPickle' | 'drain' | 'credentials'>;
+export type { ImageFacts };
+
+export type ClusterOptions = Pick<
+  Cluster,
+  'config' | 'stack' | 'allowPickle' | 'drain' | 'credentials' | 'inspect'
+>;
 
 /** Reads the kubeconfig, or the pod's own service account; asks the cluster nothing yet. */
 export function connect(options: ClusterOptions): Cluster {
-  const kubeconfig = new KubeConfig();
-  if (options.config.kubeconfig === null) kubeconfig.loadFromCluster();
-  else kubeconfig.loadFromFile(options.config.kubeconfig);
-  if (options.config.context !== undefined) kubeconfig.setCurrentContext(options.config.context);
+  const kubeconfig = new Connection(options.config);
   return {
     ...options,
     kubeconfig,
@@ -48,6 +56,7 @@ export function connect(options: ClusterOptions): Cluster {
     autoscaling: kubeconfig.makeApiClient(AutoscalingV2Api),
     policy: kubeconfig.makeApiClient(PolicyV1Api),
     authorization: kubeconfig.makeApiClient(AuthorizationV1Api),
+    version: kubeconfig.makeApiClient(VersionApi),
     objects: KubernetesObjectApi.makeApiClient(kubeconfig),
   };
 }

@@ -2,14 +2,19 @@ import { SlipwayError } from '../../../contract/errors.js';
 import type { Target } from '../index.js';
 import { together } from '../together.js';
 import { awaitAnswer } from './answer.js';
-import { connect, namespaceOf, type ClusterOptions } from './cluster.js';
+import { connect, namespaceOf, type Cluster, type ClusterOptions } from './cluster.js';
 import { evidenceOf } from './evidence.js';
+import { listWorkloads } from './list.js';
 import { workloadName } from './names.js';
 import { awaitWorkload } from './ready.js';
+import { removeWorkload } from './remove.js';
+import { startWorkload } from './start.js';
 
 /** Runs services on a Kubernetes cluster: each release a Deployment with a Service of its own in front of it. */
-export function kubernetesTarget(options: ClusterOptions): Target {
-  const cluster = connect(options);
+export const kubernetesTarget = (options: ClusterOptions): Target => kubernetesTargetOn(connect(options));
+
+/** The same on clients that exist already. */
+export function kubernetesTargetOn(cluster: Cluster): Target {
   const notYet = (): never => {
     throw new SlipwayError('InvalidInput', 'target: "kubernetes" is not ready yet');
   };
@@ -25,7 +30,7 @@ export function kubernetesTarget(options: ClusterOptions): Target {
     ],
     // Nodes pull by themselves.
     pull: () => Promise.resolve(),
-    start: notYet,
+    start: (set, replica, watch, takeover) => startWorkload(cluster, set, replica, watch, takeover),
     async awaitReady(set, replicas, watch) {
       await together(replicas, watch.signal, async (replica, signal) => {
         const { node: namespace, name } = replica;
@@ -39,9 +44,9 @@ export function kubernetesTarget(options: ClusterOptions): Target {
     share: notYet,
     promote: notYet,
     restore: notYet,
-    list: () => Promise.resolve([]),
+    list: (filter = {}) => listWorkloads(cluster, filter),
     evidence: (replica, lines = 200) => evidenceOf(cluster, replica, lines),
-    remove: notYet,
+    remove: (replica, grace) => removeWorkload(cluster, replica, grace),
     withdraw: () => Promise.resolve(),
     retain: () => Promise.resolve(),
   };

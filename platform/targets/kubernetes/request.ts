@@ -32,6 +32,7 @@ export async function open(
     if (value !== undefined) url.searchParams.set(key, String(value));
   const { agent, headers } = await kubeconfig.applyToFetchOptions({});
   signal.throwIfAborted();
+  kubeconfig.requests.count('GET', url.href);
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
     const request = (url.protocol === 'http:' ? http : https).get(url, {
       agent: agent as https.Agent,

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import type { ServeSpec } from '../../contract/deploy.js';
+import { KubernetesSpec } from '../../contract/kubernetes.js';
+import type { ImageRef } from '../../contract/names.js';
+import type { Progress, Replica } from '../../contract/pipeline.js';
+import { imageFacts } from '../../platform/images/facts.js';
+import { createRegistry } from '../../platform/images/registry.js';
+import { connect, type Cluster, type ClusterOptions } from '../../platform/targets/kubernetes/cluster.js';
+import { kubernetesTargetOn } from '../../platform/targets/kubernetes/index.js';
+import type { ReplicaSet, Takeover, Target, Watch } from '../../platform/targets/index.js';
+import { testCluster, type TestCluster } from '../support/cluster.js';
+
+/** An installation of its own in a namespace of its own, so that tests do not meet each other's objects. */
+export class Berth {
+  readonly seen: Progress[] = [];
+  readonly target: Target;
+
+  private constructor(
+    readonly test: TestCluster,
+    /** The installation's name, and the namespace's. */
+    readonly name: string,
+    readonly cluster: Cluster,
+  ) {
+    this.target = kubernetesTargetOn(cluster);
+  }
+
+  static async open(changes: Partial<ClusterOptions> = {}): Promise<Berth> {
+    const test = await testCluster();
+    const name = `t-${randomBytes(4).toString('hex')}`;
+    const cluster = connect(optionsOf(test, name, changes));
+    await test.kubectl(['create', 'namespace', name]);
+    return new Berth(test, name, cluster);
+  }
+
+  /** The same installation seen by somebody else: with another kubeconfig or other settings. */
+  other(changes: Partial<ClusterOptions>): Berth {
+    return new Berth(this.test, this.name, connect(optionsOf(this.test, this.name, changes)));
+  }
+
+  watch(signal: AbortSignal = new AbortController().signal): Watch {
+    return { signal, onProgress: (progress) => this.seen.push(progress) };
+  }
+
+  set(
+    image: ImageRef,
+    {
+      kubernetes,
+      ...changes
+    }: Partial<Omit<ServeSpec, 'kubernetes'>> & { kubernetes?: Partial<KubernetesSpec> } = {},
+    {
+      token = 1,
+      role = 'serve',
+      service = 'iris',
+    }: { token?: number; role?: ReplicaSet['role']; service?: string } = {},
+  ): ReplicaSet {
+    const spec: ServeSpec = {
+      recipe: 'python-class',
+      replicas: 1,
+      port: 8000,
+      resources: { cpu: 0.05, memory: '64Mi' },
+      verify: { latencyBudget: '1s', startupBudget: '60s', sourceCheck: true },
+      ...changes,
+      ...(kubernetes && { kubernetes: KubernetesSpec.parse(kubernetes) }),
+    };
+    const deployment = { workflowId: `wf ${this.name}`, runId: 'run-1' };
+    return {
+      grant: { service, token, deployment },
+      release: `${service}.r${token}`,
+      model: 'iris',
+      image,
+      spec,
+      role,
+    };
+  }
+
+  async start(set: ReplicaSet, takeover?: Pick<Takeover, 'strategy' | 'live'>): Promise<Replica> {
+    const [planned] = this.target.place(set);
+    return await this.target.start(set, planned!, this.watch(), takeover);
+  }
+
+  /** Starts a set and waits until its Deployment is available. */
+  async up(set: ReplicaSet): Promise<Replica> {
+    const replica = await this.start(set);
+    await this.kubectl('rollout', 'status', `deployment/${replica.name}`, '--timeout=90s');
+    return replica;
+  }
+
+  /** kubectl in the namespace. */
+  kubectl(...args: string[]): Promise<string> {
+    return this.test.kubectl(['-n', this.name, ...args]);
+  }
+
+  async get<T>(...args: string[]): Promise<T> {
+    return JSON.parse(await this.kubectl('get', ...args, '-o', 'json')) as T;
+  }
+
+  async apply(...objects: object[]): Promise<void> {
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+    await this.test.kubectl(['-n', this.name, 'apply', '-f', '-'], { input });
+  }
+
+  async close(): Promise<void> {
+    await this.test.kubectl(['delete', 'namespace', this.name, '--wait=false']);
+  }
+}
+
+const optionsOf = (
+  { stack, config }: TestCluster,
+  name: string,
+  changes: Partial<ClusterOptions>,
+): ClusterOptions => ({
+  stack: name,
+  config: { ...config, namespace: name },
+  credentials: stack.registry,
+  inspect: (image, signal) => imageFacts(createRegistry(stack.registry), image, signal),
+  allowPickle: false,
+  drain: 2_000,
+  ...changes,
+});

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { V1Deployment, V1Pod, V1Secret, V1Service } from '@kubernetes/client-node';
+import { request } from 'undici';
+import { SlipwayError } from '../../contract/errors.js';
+import type { ImageRef } from '../../contract/names.js';
+import { appliedPart } from '../../platform/targets/kubernetes/applied.js';
+import { apply, applyFenced, read } from '../../platform/targets/kubernetes/apply.js';
+import { ApplyConflict } from '../../platform/targets/kubernetes/errors.js';
+import { annotations, labels } from '../../platform/targets/kubernetes/labels.js';
+import { deployment } from '../../platform/targets/kubernetes/workload.js';
+import { testCluster } from '../support/cluster.js';
+import { probeImage } from '../targets/probe.js';
+import { Berth } from './berth.js';
+
+const { stack } = await testCluster();
+
+describe("a release's objects in a cluster", () => {
+  let image: ImageRef;
+  let berth: Berth;
+  before(async () => {
+    image = await probeImage(stack);
+    berth = await Berth.open();
+  });
+  after(async () => await berth.close());
+
+  test('a pod of its own user, with nothing it could write to or gain', async () => {
+    const set = berth.set(image, { replicas: 1 });
+    const replica = await berth.up(set);
+    const { body } = await request(`${replica.url}/env`);
+    const env = (await body.json()) as Record<string, string>;
+    assert.equal(env['MODEL_NAME'], 'iris');
+    assert.equal(env['SLIPWAY_DRAIN'], '2');
+    assert.ok(!('SLIPWAY_ALLOW_PICKLE' in env));
+    const pod = (await berth.get<{ items: V1Pod[] }>('pods')).items[0]!.metadata!.name!;
+    const inside = (script: string) => berth.kubectl('exec', pod, '--', 'python3', '-c', script);
+    assert.equal(await inside('import os; print(os.getuid())'), '65532');
+    assert.equal(await inside("open('/tmp/x', 'w').write('x'); print('written')"), 'written');
+    await assert.rejects(inside("open('/x', 'w')"), /Read-only file system/);
+    assert.equal(await inside("import os; print(os.path.exists('/var/run/secrets/kubernetes.io'))"), 'False');
+    const capabilities = await inside(
+      "print([l for l in open('/proc/self/status') if l.startswith('CapEff')])",
+    );
+    assert.match(capabilities, /CapEff:\\t0+\\n/);
+  });
+
+  test('labels and annotations tell the story, and the image is named by digest', async () => {
+    const set = berth.set(image);
+    const { name } = await berth.start(set);
+    for (const kind of ['deployment', 'service']) {
+      const { metadata } = await berth.get<V1Deployment>(kind, name);
+      assert.equal(metadata!.labels![labels.service], 'iris');
+      assert.equal(metadata!.labels![labels.stack], berth.name);
+      assert.equal(metadata!.labels![labels.token], '1');
+      assert.equal(metadata!.annotations![annotations.release], 'iris.r1');
+      assert.equal(metadata!.annotations![annotations.image], `${image.repository}@${image.digest}`);
+      assert.equal(metadata!.annotations![annotations.deployment], `wf ${berth.name}`);
+      assert.equal(metadata!.annotations![annotations.run], 'run-1');
+      const managers = metadata!.managedFields?.filter(({ manager }) => manager === 'slipway') ?? [];
+      assert.ok(managers.every(({ operation }) => operation === 'Apply'));
+    }
+    const { spec } = await berth.get<V1Deployment>('deployment', name, '--show-managed-fields');
+    assert.equal(
+      spec!.template.spec!.containers[0]!.image,
+      `${berth.cluster.config.registry}/${image.repository}@${image.digest}`,
+    );
+    const listed = await berth.target.list({ service: 'iris', release: 'iris.r1' });
+    assert.equal(listed.length, 1);
+    assert.deepEqual(
+      { ...listed[0], running: true, url: null },
+      {
+        node: berth.name,
+        name: 'iris--r1',
+        service: 'iris',
+        release: 'iris.r1',
+        token: 1,
+        role: 'serve',
+        deployment: `wf ${berth.name}`,
+        image: `${image.repository}@${image.digest}`,
+        running: true,
+        exitCode: null,
+        oomKilled: false,
+        restarts: 0,
+        url: null,
+      },
+    );
+    assert.deepEqual(await berth.target.list({ service: 'other' }), []);
+  });
+
+  test('started six times at once, there is one Deployment, and its number of replicas stays what it became', async () => {
+    const set = berth.set(image, { replicas: 2 }, { token: 2 });
+    const racing = Array.from({ length: 6 }, () => berth.start(set));
+    assert.equal(new Set((await Promise.all(racing)).map(({ url }) => url)).size, 1);
+    const { metadata } = await berth.get<V1Deployment>('deployment', 'iris--r2', '--show-managed-fields');
+    const ours = metadata!.managedFields!.filter(({ manager }) => manager === 'slipway');
+    assert.deepEqual(
+      ours.map(({ operation }) => operation),
+      ['Apply'],
+    );
+    const ref = deployment(berth.cluster, set, 2, null);
+    await applyFenced<V1Deployment>(berth.cluster, ref, 2, (current) => {
+      const part = appliedPart(current!);
+      part.spec!.replicas = 3;
+      return part;
+    });
+    await berth.start(set);
+    const after = await berth.get<V1Deployment>('deployment', 'iris--r2');
+    assert.equal(after.spec!.replicas, 3);
+    assert.equal(after.metadata!.generation, metadata!.generation! + 1);
+  });
+
+  test('what was applied can be applied again without a change', async () => {
+    const set = berth.set(image, {}, { token: 1 });
+    await berth.start(set);
+    const before = (await read<V1Deployment>(berth.cluster, deployment(berth.cluster, set, 1, null)))!;
+    const again = await apply(berth.cluster, appliedPart(before));
+    assert.equal(again.metadata!.generation, before.metadata!.generation);
+    assert.deepEqual(appliedPart(again), appliedPart(before));
+    assert.deepEqual(again.spec, before.spec);
+  });
+
+  test('who takes over begins with what its strategy wants', async () => {
+    const live = [{ node: berth.name, name: 'iris--r1', url: 'http://x' }];
+    const steps = [{ weight: 30, pause: true as const }];
+    const analysis = { successRate: 1, minRequests: 1, patience: '1s' };
+    const begin = async (token: number, strategy: Parameters<Berth['start']>[1]) => {
+      await berth.start(
+        berth.set(image, { replicas: 4, resources: { cpu: 0.01, memory: '32Mi' } }, { token }),
+        strategy,
+      );
+      const { spec } = await berth.get<V1Deployment>('deployment', `iris--r${token}`);
+      await berth.target.remove({ node: berth.name, name: `iris--r${token}` }, 0);
+      return spec!.replicas;
+    };
+    const rolling = { kind: 'rolling' as const, maxSurge: 1, maxUnavailable: 0 };
+    assert.equal(await begin(21, { strategy: rolling, live }), 1);
+    assert.equal(
+      await begin(22, { strategy: { kind: 'canary', steps, traffic: 'gateway', analysis }, live }),
+      2,
+    );
+    assert.equal(await begin(23, { strategy: { kind: 'blueGreen', keep: '1m' }, live }), 4);
+    assert.equal(await begin(24, { strategy: rolling, live: [] }), 4);
+    assert.equal(await begin(25, { strategy: rolling, live: [{ ...live[0]!, node: 'elsewhere' }] }), 4);
+  });
+
+  test('somebody else’s object of the same name is refused, and left alone by undo', async () => {
+    const foreign = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'iris--r3' },
+      spec: { ports: [{ port: 1 }] },
+    };
+    await berth.apply(foreign);
+    await assert.rejects(
+      berth.start(berth.set(image, {}, { token: 3 })),
+      (error) =>
+        error instanceof SlipwayError &&
+        error.type === 'Conflict' &&
+        error.message.startsWith(
+          `service "iris--r3" in namespace "${berth.name}" exists and is not this installation's`,
+        ),
+    );
+    await berth.target.remove({ node: berth.name, name: 'iris--r3' }, 0);
+    assert.equal((await berth.get<V1Service>('service', 'iris--r3')).spec!.ports![0]!.port, 1);
+    const { items } = await berth.get<{ items: V1Deployment[] }>('deployments');
+    assert.ok(!items.some(({ metadata }) => metadata!.name === 'iris--r3'));
+  });
+
+  test('fields that somebody else manages are not taken, but named', async () => {
+    const set = berth.set(image, {}, { token: 4 });
+    const { name } = await berth.start(set);
+    await berth.kubectl('scale', 'deployment', name, '--replicas=2');
+    const ref = deployment(berth.cluster, set, 1, null);
+    const back = () =>
+      applyFenced<V1Deployment>(berth.cluster, ref, 4, (current) => {
+        const part = appliedPart(current!);
+        part.spec!.replicas = 1;
+        return part;
+      });
+    await assert.rejects(back(), (error) => {
+      assert.ok(error instanceof ApplyConflict);
+      assert.deepEqual(error.conflicts, [{ manager: 'kubectl', field: '.spec.replicas' }]);
+      return true;
+    });
+  });
+
+  test('an attempt whose deployment was taken back changes nothing any more', async () => {
+    const set = berth.set(image, {}, { token: 5 });
+    const { name } = await berth.start(set);
+    await berth.kubectl('annotate', 'deployment', name, `${annotations.fence}=5`);
+    const ref = deployment(berth.cluster, set, 1, null);
+    const change = (token: number) =>
+      applyFenced<V1Deployment>(berth.cluster, ref, token, (current) => appliedPart(current!));
+    await assert.rejects(change(5), /^SlipwayError: fenced: deployment "iris--r5"/);
+    await change(6);
+  });
+
+  test('removed, nothing remains, and what is gone is fine', async () => {
+    const other = await Berth.open();
+    try {
+      const { name, node } = await other.up(other.set(image, { replicas: 2 }));
+      const pods = await other.get<{ items: V1Pod[] }>('pods');
+      assert.equal(pods.items.length, 2);
+      assert.equal(
+        (await other.get<V1Secret>('secret', `slipway-${other.name}-registry`)).type,
+        'kubernetes.io/dockerconfigjson',
+      );
+      const began = Date.now();
+      await other.target.remove({ node, name }, 2_000);
+      assert.ok(Date.now() - began < 15_000);
+      const left = await other.kubectl('get', 'all,secrets,serviceaccounts,endpoints', '-o', 'name');
+      assert.equal(left, 'serviceaccount/default');
+      await other.target.remove({ node, name }, 2_000);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test('two at once, of which one is removed as the other starts, keep what they share', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const other = await Berth.open();
+      try {
+        await other.start(other.set(image, {}, { token: 1, service: 'one' }));
+        await sleep(round * 50);
+        await Promise.all([
+          other.target.remove({ node: other.name, name: 'one--r1' }, 0),
+          other.start(other.set(image, {}, { token: 2, service: 'two' })),
+        ]);
+        const left = await other.kubectl('get', 'secrets,serviceaccounts', '-o', 'name');
+        assert.match(left, new RegExp(`serviceaccount/slipway-${other.name}`));
+        assert.match(left, new RegExp(`secret/slipway-${other.name}-registry`));
+      } finally {
+        await other.close();
+      }
+    }
+  });
+});
