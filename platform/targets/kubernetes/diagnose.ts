@@ -47,7 +47,7 @@ function refusedPods(deployment: V1Deployment, graces: Graces): Finding[] {
   if (condition?.status !== 'True' || !isObserved(deployment)) return [];
   const why = condition.message?.trim() ?? condition.reason ?? 'for no reason given';
   const finding = (reason: string, grace: number): Finding[] => [
-    { reason, text: `the cluster refuses its pods: ${why}`, grace },
+    { reason, text: `cannot make its pods: ${why}`, grace },
   ];
   if (/exceeded quota|failed quota/.test(why)) return finding('QuotaExceeded', graces.room);
   if (/failed calling webhook|timeout|timed out|connection refused|the object has been modified/.test(why))

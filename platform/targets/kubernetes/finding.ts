@@ -9,7 +9,7 @@ export type Graces = {
   /** From being placed on a node to running, for pulling the image. */
   pull: number;
 };
-export const defaultGraces: Graces = { room: 3_000, away: 90_000, pull: 20 * 60_000 };
+export const defaultGraces: Graces = { room: 2_500, away: 90_000, pull: 20 * 60_000 };
 
 /** Something that keeps a workload from becoming ready. */
 export type Finding = {

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
+import { SlipwayError } from '../../contract/errors.js';
+import { lastSeen, timeOf } from '../../platform/targets/kubernetes/finding.js';
+import type { Wanted } from '../../platform/targets/kubernetes/ready.js';
+import type { Ground } from './ground.js';
+
+/** Milliseconds from when the cluster knows until the rollout has failed. */
+const bound = 5_000;
+
+/** When the cluster knew, in milliseconds; its times are rounded down to a second. */
+export type Known = (ground: Ground, name: string) => Promise<number>;
+
+/** The first event about the workload's pods whose message matches. */
+export const byEvent =
+  (message: RegExp): Known =>
+  async (ground, name) => {
+    const events = (await ground.events(name)).filter((event) => message.test(event.message ?? ''));
+    return Math.min(
+      ...events.map((event) => timeOf(event.firstTimestamp ?? event.eventTime) || lastSeen(event)),
+    );
+  };
+
+const statuses = (pods: V1Pod[]): V1ContainerStatus[] =>
+  pods.flatMap(({ status }) => status?.containerStatuses ?? []);
+
+/** A container's first end that the cluster still tells of. */
+export const byEnd: Known = async (ground, name) => {
+  const ends = statuses(await ground.pods(name)).flatMap(({ state, lastState }) => [
+    timeOf(state?.terminated?.finishedAt),
+    timeOf(lastState?.terminated?.finishedAt),
+  ]);
+  return Math.min(...ends.filter((end) => !Number.isNaN(end)));
+};
+
+/** So many milliseconds after a container's start. */
+export const afterStart =
+  (budget: number): Known =>
+  async (ground, name) =>
+    Math.min(...statuses(await ground.pods(name)).map(({ state }) => timeOf(state?.running?.startedAt))) +
+    budget;
+
+export const byScheduler: Known = async (ground, name) => {
+  const [pod] = await ground.pods(name);
+  return timeOf(pod?.status?.conditions?.find(({ type }) => type === 'PodScheduled')?.lastTransitionTime);
+};
+
+export const byDeployment =
+  (type: string): Known =>
+  async (ground, name) => {
+    const { status } = await ground.deployment(name);
+    return timeOf(status?.conditions?.find((condition) => condition.type === type)?.lastTransitionTime);
+  };
+
+/** Waits for a workload that cannot become ready; answers the failure, in time after the cluster knew. */
+export async function failure(
+  ground: Ground,
+  name: string,
+  known: Known,
+  wanted: Partial<Wanted> = {},
+): Promise<SlipwayError> {
+  let failed: unknown;
+  try {
+    await ground.ready(name, wanted);
+  } catch (error) {
+    failed = error;
+  }
+  const at = Date.now();
+  assert.ok(failed instanceof SlipwayError, `ready, or failed for another reason: ${String(failed)}`);
+  assert.equal(failed.type, 'RolloutFailed');
+  assert.equal(failed.details['replica'], name);
+  const late = at - (await known(ground, name));
+  assert.ok(late <= bound, `told ${late} ms after the cluster knew: ${failed.message}`);
+  assert.ok(late > -1_000, `told ${-late} ms before the cluster knew: ${failed.message}`);
+  return failed;
+}

@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { parse, stringify } from 'yaml';
+
+type Kubeconfig = { clusters: { cluster: { server: string; 'tls-server-name'?: string } }[] };
+
+/** A TCP proxy in front of an apiserver: its connections can be cut, frozen and refused. */
+export class Wire {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  /** Connections taken so far. */
+  taken = 0;
+  /** Bytes that went to clients. */
+  sent = 0;
+  #refusing = false;
+
+  private constructor(readonly to: URL) {
+    this.#server = createServer((client) => this.#serve(client));
+  }
+
+  /** Answers the proxy, and writes a kubeconfig that goes through it. */
+  static async lay(kubeconfig: string, through: string): Promise<Wire> {
+    const config = parse(await readFile(kubeconfig, 'utf8')) as Kubeconfig;
+    const { cluster } = config.clusters[0]!;
+    const wire = new Wire(new URL(cluster.server));
+    wire.#server.listen(0, '127.0.0.1');
+    await once(wire.#server, 'listening');
+    cluster['tls-server-name'] ??= wire.to.hostname;
+    cluster.server = `https://127.0.0.1:${(wire.#server.address() as AddressInfo).port}`;
+    await writeFile(through, stringify(config), { mode: 0o600 });
+    return wire;
+  }
+
+  /** Clients that are connected. */
+  get connections(): number {
+    return this.#sockets.size / 2;
+  }
+
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** New connections are broken at once. */
+  refuse(refusing: boolean): void {
+    this.#refusing = refusing;
+  }
+
+  /** What is connected stays so, but nothing passes any more in either direction. New connections work. */
+  freeze(): void {
+    for (const socket of this.#sockets) {
+      socket.removeAllListeners('data');
+      socket.pause();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #serve(client: Socket): void {
+    this.taken += 1;
+    if (this.#refusing) {
+      client.resetAndDestroy();
+      return;
+    }
+    const upstream = connect(Number(this.to.port), this.to.hostname);
+    for (const [from, into] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      this.#sockets.add(from);
+      from.on('error', () => undefined);
+      from.on('close', () => {
+        this.#sockets.delete(from);
+        into.destroy();
+      });
+      from.on('data', (bytes) => {
+        if (from === upstream) this.sent += bytes.length;
+        into.write(bytes);
+      });
+    }
+  }
+}
