@@ -1,8 +1,10 @@
 import type { Client } from '@temporalio/client';
 import type { Platform } from '../platform/open.js';
+import { analyseActivities } from './analyse.js';
 import { buildActivities } from './build.js';
 import { grantActivities } from './grants.js';
 import { modelDownloadActivities } from './model-download.js';
+import { preflightActivities } from './preflight.js';
 import { pushActivities } from './push.js';
 import { rolloutActivities } from './rollout.js';
 import { routeActivities } from './route.js';
@@ -17,6 +19,7 @@ import { verifyActivities } from './verify.js';
 /** Every activity, over one platform. The stages in their order, then what surrounds them. */
 export const createActivities = (platform: Platform, temporal: Client) => ({
   ...uploadActivities(platform),
+  ...preflightActivities(platform),
   ...sourceDownloadActivities(platform),
   ...modelDownloadActivities(platform),
   ...buildActivities(platform),
@@ -25,6 +28,7 @@ export const createActivities = (platform: Platform, temporal: Client) => ({
   ...rolloutActivities(platform),
   ...verifyActivities(platform),
   ...takeoverActivities(platform),
+  ...analyseActivities(platform),
   ...routeActivities(platform),
   ...undoActivities(platform),
   ...tidyActivities(platform),

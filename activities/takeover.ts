@@ -22,8 +22,8 @@ export const takeoverActivities = (platform: Platform) => ({
   /** Rolling: old replicas make way for new ones, the gateways' traffic following their numbers. */
   roll: (...args: Arguments): Promise<void> =>
     attend(async (watch) => {
-      const { target, takeover } = await openTakeover(platform, args, watch);
-      await target.roll(takeover, watch, (percent) => weigh(platform, takeover, percent, watch));
+      const { target, takeover, route } = await openTakeover(platform, args, watch);
+      await target.roll(takeover, watch, (percent) => weigh(platform, takeover, route, percent, watch));
     }),
 
   /** Canary: this percent of the requests, once every gateway follows, and what had been counted by then. */
@@ -35,7 +35,7 @@ export const takeoverActivities = (platform: Platform) => ({
         watch,
       );
       await target.share(takeover, weight, watch);
-      await weigh(platform, takeover, weight, watch);
+      await weigh(platform, takeover, route, weight, watch);
       const figures = async (release: string) => ({
         release,
         figures: await platform.catalog.trafficOf(grant.service, release),
@@ -92,12 +92,13 @@ const before = ({ effect }: JournalEntry): unknown => (effect.kind === 'traffic'
 /** Lets gateways send this percent of the requests to the new replicas; returns when every living one does. */
 async function weigh(
   { catalog }: Platform,
-  { set, replicas, live }: Takeover,
+  { set, replicas }: Takeover,
+  route: Route | null,
   weight: number,
   watch: Watch,
 ): Promise<void> {
-  // Without a route there is nothing to divide: a first release gets all with the shift.
-  if (live.length === 0) return;
+  // Without a route there is nothing to divide: a first release gets all with the shift. Live replicas may be elsewhere.
+  if (route === null) return;
   const { version } = await catalog.weigh(set.grant, { release: set.release, replicas, weight });
   await untilAcknowledged(catalog, version, watch);
 }

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { DeployInput, describeIssues, Recipe, type DeployRequest } from '../contract/deploy.js';
+import { DeployInput, describeIssues, Recipe, TargetKind, type DeployRequest } from '../contract/deploy.js';
 import { json, number, readObject, UsageError } from './usage.js';
 
 export const conflictPolicies = ['fail', 'wait', 'supersede'];
@@ -21,6 +21,10 @@ export type DeployOptions = {
   approvalDeadline?: string;
   deadline?: string;
   onConflict?: string;
+  target?: string;
+  strategy?: string;
+  canarySteps?: unknown[];
+  namespace?: string;
 };
 
 export const withDeployOptions = (command: Command): Command =>
@@ -29,6 +33,12 @@ export const withDeployOptions = (command: Command): Command =>
     .option('--service <name>', "name to serve it under (default: the model's)")
     .option('--weights <date>', 'YYYYMMDD or "latest"')
     .addOption(new Option('--recipe <name>', 'how it becomes an image').choices(Recipe.options))
+    .addOption(new Option('--target <name>', 'where it runs').choices(TargetKind.options))
+    .option('--namespace <name>', 'namespace of the cluster; with --target kubernetes')
+    .addOption(
+      new Option('--strategy <kind>', 'how it takes over').choices(['rolling', 'blueGreen', 'canary']),
+    )
+    .option('--canary-steps <steps>', 'percent and time of each, e.g. 10:5m,50:pause', canarySteps)
     .option('--replicas <n>', 'containers', number)
     .option('--port <n>', 'port inside the container', number)
     .option('--cpu <cores>', 'cores of one replica', number)
@@ -49,6 +59,14 @@ export const withDeployOptions = (command: Command): Command =>
       ),
     );
 
+/** `10:5m,50:pause`; a step that is none is refused with the others, by its schema. */
+function canarySteps(text: string): unknown[] {
+  return text.split(',').map((step) => {
+    const [weight = '', time = ''] = step.trim().split(':');
+    return { weight: number(weight), ...(time === 'pause' ? { pause: true } : { for: time }) };
+  });
+}
+
 const collect = (text: string, before: unknown[] = []): unknown[] => [...before, json(text)];
 
 /**
@@ -57,15 +75,18 @@ const collect = (text: string, before: unknown[] = []): unknown[] => [...before,
  */
 export async function deployRequest(model: string, options: DeployOptions): Promise<DeployRequest> {
   const spec = options.spec ? await readObject(options.spec) : {};
-  const { service, weights, recipe, replicas, port, deadline, onConflict } = options;
+  const { service, weights, recipe, target, replicas, port, deadline, onConflict } = options;
   const flags = {
     service,
     weights,
     recipe,
+    target,
     replicas,
     port,
     deadline,
     onConflict,
+    kubernetes: merged(spec['kubernetes'], { namespace: options.namespace }),
+    strategy: strategyOf(spec['strategy'], options),
     resources: merged(spec['resources'], { cpu: options.cpu, memory: options.memory }),
     verify: merged(spec['verify'], {
       samples: options.sample,
@@ -83,6 +104,14 @@ export async function deployRequest(model: string, options: DeployOptions): Prom
   const parsed = DeployInput.safeParse(input);
   if (!parsed.success) throw new UsageError(describeIssues(parsed.error));
   return input as DeployRequest;
+}
+
+/** Steps without a strategy named are those of a canary; another kind than the spec's has none of its fields. */
+function strategyOf(spec: unknown, { strategy, canarySteps: steps }: DeployOptions): unknown {
+  const kind = strategy ?? (steps && 'canary');
+  if (kind === undefined) return undefined;
+  const same = typeof spec === 'object' && spec !== null && 'kind' in spec && spec.kind === kind;
+  return { ...(same ? spec : {}), kind, ...(steps && { steps }) };
 }
 
 /** The members that have a value. */

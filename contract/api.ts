@@ -168,6 +168,25 @@ export const endpoints = {
     body: Decision,
     response: empty,
   },
+  /** Ends the present canary step without its judgement; refused with `Conflict` when there is none. */
+  skip: {
+    method: 'POST',
+    path: '/deployments/:id/skip',
+    params: deploymentId,
+    query: runQuery,
+    body: Decision,
+    response: empty,
+  },
+  /** The deployment fails as `Aborted` and is undone. Aborting what is being undone or has ended changes nothing. */
+  abort: {
+    method: 'POST',
+    path: '/deployments/:id/abort',
+    params: deploymentId,
+    query: runQuery,
+    body: Decision,
+    /** `state` as it was found. */
+    response: z.object({ requested: z.boolean(), state: DeploymentState }),
+  },
   /** Cancelling what has ended, or twice, changes nothing and succeeds. */
   cancel: {
     method: 'POST',

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { SlipwayError } from './errors.js';
 import { KubernetesSpec } from './kubernetes.js';
 import { Name, ReleaseId, WeightsDate } from './names.js';
-import { Duration, Quantity } from './quantities.js';
+import { Duration, milliseconds, Quantity } from './quantities.js';
 import { Strategy } from './strategy.js';
 
 /** One request the candidate must answer before it gets traffic. */
@@ -62,30 +62,33 @@ export const SourceManifest = z
 export type SourceManifest = z.infer<typeof SourceManifest>;
 
 /** What `deployModel` is started with. Everything but `model` may be left out. */
-export const DeployInput = z.strictObject({
-  model: Name,
-  /** Name the model is served under; default: the model's name. */
-  service: Name.optional(),
-  weights: z.union([z.literal('latest'), WeightsDate]).default('latest'),
-  source: z.literal('latest').default('latest'),
-  recipe: shared.recipe.optional(),
-  target: TargetKind.default('docker'),
-  replicas: shared.replicas.optional(),
-  port: shared.port.optional(),
-  resources: shared.resources.optional(),
-  kubernetes: shared.kubernetes.optional(),
-  strategy: Strategy.prefault({ kind: 'rolling' }),
-  verify: shared.verify.optional(),
-  approval: z
-    .strictObject({ required: z.boolean().default(false), deadline: Duration.default('24h') })
-    .default({ required: false, deadline: '24h' }),
-  /** Longest the whole deployment may take, waiting for approval not counted. */
-  deadline: Duration.default('4h'),
-  onConflict: z.enum(['fail', 'wait', 'supersede']).default('fail'),
-  onFailure: z.literal('rollback').default('rollback'),
-  /** Deploy this earlier verified release again, as it was: no download, no build, no push. */
-  rollbackTo: z.union([z.literal('previous'), ReleaseId]).optional(),
-});
+export const DeployInput = z
+  .strictObject({
+    model: Name,
+    /** Name the model is served under; default: the model's name. */
+    service: Name.optional(),
+    weights: z.union([z.literal('latest'), WeightsDate]).default('latest'),
+    source: z.literal('latest').default('latest'),
+    recipe: shared.recipe.optional(),
+    target: TargetKind.default('docker'),
+    replicas: shared.replicas.optional(),
+    port: shared.port.optional(),
+    resources: shared.resources.optional(),
+    kubernetes: shared.kubernetes.optional(),
+    strategy: Strategy.prefault({ kind: 'rolling' }),
+    verify: shared.verify.optional(),
+    approval: z
+      .strictObject({ required: z.boolean().default(false), deadline: Duration.default('24h') })
+      .default({ required: false, deadline: '24h' }),
+    /** Longest the whole deployment may take, waiting for approval not counted. */
+    deadline: Duration.default('4h'),
+    onConflict: z.enum(['fail', 'wait', 'supersede']).default('fail'),
+    onFailure: z.literal('rollback').default('rollback'),
+    /** Deploy this earlier verified release again, as it was: no download, no build, no push. */
+    rollbackTo: z.union([z.literal('previous'), ReleaseId]).optional(),
+  })
+  .superRefine(refuseForeign)
+  .superRefine(refuseTooLong);
 export type DeployInput = z.infer<typeof DeployInput>;
 /** The same before defaults are filled in. */
 export type DeployRequest = z.input<typeof DeployInput>;
@@ -101,6 +104,33 @@ export const ServeSpec = z.object({
   kubernetes: KubernetesSpec.optional(),
 });
 export type ServeSpec = z.infer<typeof ServeSpec>;
+
+function refuseForeign(
+  { target, kubernetes }: { target: TargetKind; kubernetes?: unknown },
+  context: z.RefinementCtx,
+): void {
+  if (kubernetes === undefined || target === 'kubernetes') return;
+  context.addIssue({
+    code: 'custom',
+    path: ['kubernetes'],
+    message: `belongs to deployments with "target": "kubernetes", not "${target}"`,
+  });
+}
+
+/** A canary that its deadline is bound to end is refused at once, not after hours. */
+function refuseTooLong(
+  { strategy, deadline, rollbackTo }: { strategy: Strategy; deadline: string; rollbackTo?: unknown },
+  context: z.RefinementCtx,
+): void {
+  if (strategy.kind !== 'canary' || rollbackTo !== undefined) return;
+  const lasting = strategy.steps.flatMap((step) => (step.for === undefined ? [] : [step.for]));
+  if (lasting.reduce((sum, time) => sum + milliseconds(time), 0) < milliseconds(deadline)) return;
+  context.addIssue({
+    code: 'custom',
+    path: ['deadline'],
+    message: `${deadline} is no longer than what the steps of the canary take: ${lasting.join(' + ')}`,
+  });
+}
 
 /**
  * Parses a deployment's input. Throws `InvalidInput` naming every field that is wrong.

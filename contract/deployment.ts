@@ -10,8 +10,11 @@ export const searchAttributes = ['SlipwayModel', 'SlipwayService', 'SlipwayStage
 /** Query of `deployModel`; answers a {@link DeploymentStatus}. */
 export const statusQuery = 'status';
 /** Updates of `deployModel`. */
-export const deploymentUpdates = ['approve', 'reject', 'pause', 'resume'] as const;
+export const deploymentUpdates = ['approve', 'reject', 'pause', 'resume', 'skip', 'abort'] as const;
 export type DeploymentUpdate = (typeof deploymentUpdates)[number];
+
+/** What `abort` answers: whether it was this that ended the deployment, and what state it was in. */
+export type AbortAnswer = { requested: boolean; state: DeploymentState };
 
 /** Argument of the updates: who asks, and why. */
 export const Decision = z.object({
@@ -90,6 +93,8 @@ export const DeploymentStatus = z.object({
     .optional(),
   /** Steps taken back, in the order they were undone. */
   undo: z.array(UndoStep),
+  /** What was noticed before anything was changed: no room for both sets at once. */
+  warnings: z.array(z.string()).optional(),
   failure: Failure.optional(),
   startedAt: z.iso.datetime(),
   endedAt: z.iso.datetime().optional(),

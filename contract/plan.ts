@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Recipe } from './deploy.js';
+import { Recipe, TargetKind } from './deploy.js';
 import { Digest, ReleaseId } from './names.js';
 
 const Artifact = z.object({
@@ -28,7 +28,13 @@ export const Plan = z.object({
     bytes: z.number().int(),
   }),
   rollout: z.object({
+    target: TargetKind,
+    /** How the new release takes over. */
+    strategy: z.string(),
     replicas: z.number().int(),
+    /** Old and new replicas that there may be at once. */
+    atMost: z.number().int(),
+    /** Docker: nodes. Kubernetes: the namespace. */
     nodes: z.array(z.string()),
     /** Live release whose containers would be drained. */
     replaces: ReleaseId.nullable(),

@@ -33,7 +33,13 @@ export const PrometheusCheck = z
   .strictObject({
     name: z.string().min(1).max(100),
     /** PromQL with one value as its result; `{{service}}`, `{{release}}` and `{{live}}` are replaced. */
-    query: z.string().min(1).max(4_000),
+    query: z
+      .string()
+      .min(1)
+      .max(4_000)
+      .refine((query) => !/\{\{(?!\s*(?:service|release|live)\s*\}\})/.test(query), {
+        message: 'knows only the placeholders {{service}}, {{release}} and {{live}}',
+      }),
     min: z.number().optional(),
     max: z.number().optional(),
   })
@@ -41,6 +47,15 @@ export const PrometheusCheck = z
     message: 'must have "min", "max" or both',
   });
 export type PrometheusCheck = z.infer<typeof PrometheusCheck>;
+
+const PrometheusUrl = z.url({ protocol: /^https?$/ }).refine(
+  (text) => {
+    const { username, password, search, hash } = new URL(text);
+    return [username, password, search, hash].every((part) => part === '');
+  },
+  // Temporal keeps inputs in clear.
+  { message: 'must have no user, password, query or fragment', abort: true },
+);
 
 /** What a new release must hold while it has part of the traffic. What cannot be measured is not held. */
 export const Analysis = z.strictObject({
@@ -59,20 +74,25 @@ export const Analysis = z.strictObject({
   /** How long after its time a step waits for a measurement that is missing. */
   patience: Duration.default('1m'),
   prometheus: z
-    .strictObject({ url: z.url({ protocol: /^https?$/ }), checks: z.array(PrometheusCheck).min(1).max(20) })
+    .strictObject({ url: PrometheusUrl, checks: z.array(PrometheusCheck).min(1).max(20) })
     .optional(),
 });
 export type Analysis = z.infer<typeof Analysis>;
 
 /** How a new release takes over from the live one. A first release, and one gone back to, takes over at once. */
 export const Strategy = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('rolling'),
-    /** Replicas above the number asked for. */
-    maxSurge: Share.default('25%'),
-    /** Replicas that may be missing. */
-    maxUnavailable: Share.default(0),
-  }),
+  z
+    .strictObject({
+      kind: z.literal('rolling'),
+      /** Replicas above the number asked for. */
+      maxSurge: Share.default('25%'),
+      /** Replicas that may be missing. */
+      maxUnavailable: Share.default(0),
+    })
+    .refine(({ maxSurge, maxUnavailable }) => !isNone(maxSurge) || !isNone(maxUnavailable), {
+      path: ['maxUnavailable'],
+      message: 'must not be 0 while maxSurge is 0: no replica could ever be replaced',
+    }),
   z.strictObject({
     kind: z.literal('blueGreen'),
     /** The old replicas stay for so long, so that going back is instant. */
@@ -80,7 +100,7 @@ export const Strategy = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('canary'),
-    steps: z.array(CanaryStep).min(1).max(20),
+    steps: z.array(CanaryStep).min(1).max(20).superRefine(refuseFalling),
     /**
      * What divides the traffic that does not come through the gateway, which always does by weight: nothing, the
      * number of replicas behind one Service, an HTTPRoute, or nginx's canary annotations.
@@ -90,3 +110,35 @@ export const Strategy = z.discriminatedUnion('kind', [
   }),
 ]);
 export type Strategy = z.infer<typeof Strategy>;
+export type Canary = Extract<Strategy, { kind: 'canary' }>;
+
+function isNone(share: Share): boolean {
+  return share === 0 || share === '0%';
+}
+
+/** What has come to trust a release with more of the traffic does not send it back. */
+function refuseFalling(steps: CanaryStep[], context: z.RefinementCtx): void {
+  for (const [i, { weight }] of steps.entries()) {
+    const before = steps[i - 1]?.weight ?? 0;
+    if (weight < before)
+      context.addIssue({
+        code: 'custom',
+        path: [i, 'weight'],
+        message: `must not be below the ${before} of the step before`,
+      });
+  }
+}
+
+/** For people: `canary: 10 % for 5m, 50 % until resumed`. */
+export function describeStrategy(strategy: Strategy): string {
+  switch (strategy.kind) {
+    case 'rolling':
+      return `rolling: ${strategy.maxSurge} more and ${strategy.maxUnavailable} fewer at most`;
+    case 'blueGreen':
+      return `blueGreen: the old replicas stay for ${strategy.keep}`;
+    case 'canary':
+      return `canary: ${strategy.steps
+        .map((step) => `${step.weight} % ${step.for === undefined ? 'until resumed' : `for ${step.for}`}`)
+        .join(', ')}`;
+  }
+}

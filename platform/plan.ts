@@ -1,14 +1,18 @@
 import type { DeployInput } from '../contract/deploy.js';
 import { SlipwayError } from '../contract/errors.js';
+import { releaseId } from '../contract/names.js';
 import type { OnProgress, Pinned, PinnedArtifact } from '../contract/pipeline.js';
+import { describeStrategy, replicasOf, type Strategy } from '../contract/strategy.js';
 import type { Plan } from '../contract/plan.js';
 import { readIndex } from './archive/artifacts.js';
 import type { ArtifactIndex } from './archive/index.js';
 import { planPush } from './images/append.js';
 import { repositoryOf } from './images/repository.js';
 import { findSourceImage, sourceImageKey } from './images/source-image.js';
-import type { Platform } from './open.js';
+import { targetOf, type Platform } from './open.js';
 import { pinDeployment } from './pin.js';
+import { admitRollout } from './preflight.js';
+import type { Watch } from './targets/index.js';
 
 /**
  * Finds out what a deployment would download, build, push and replace. Changes nothing that serves: a zip that
@@ -25,12 +29,14 @@ export async function planDeployment(
       'rollbackTo: a rollback downloads, builds and pushes nothing to plan',
     );
   const onProgress: OnProgress = () => undefined;
-  const pinned = await pinDeployment(platform, input, { onProgress, signal });
+  const watch = { onProgress, signal };
+  const pinned = await pinDeployment(platform, input, watch);
   const sourceIndex = await readIndex(platform.storage, pinned.source);
   const weightsIndex = await readIndex(platform.storage, pinned.weights);
   const repository = repositoryOf(input.model);
   const sourceImage = await findSourceImage(platform.registry, repository, sourceImageKey(pinned));
   const push = await planPush(platform.registry, repository, sourceImage, weightsIndex);
+  const { rollout, noticed } = await planRollout(platform, input, pinned, watch);
   const unread = new Set(push.missing.flatMap(({ files }) => files));
   return {
     model: input.model,
@@ -43,14 +49,46 @@ export async function planDeployment(
       ? { needed: false, reason: `source image ${sourceImage.digest} is in the registry` }
       : { needed: true, reason: 'no source image of this base, source and requirements is in the registry' },
     push: { layers: push.layers, missing: push.missing.length, bytes: push.bytes },
-    rollout: {
-      replicas: pinned.spec.replicas,
-      nodes: platform.stack.nodes.map(({ name }) => name),
-      replaces: pinned.live?.id ?? null,
-    },
+    rollout,
     verify: { samples: pinned.spec.verify.samples?.length ?? 0 },
-    warnings: warnings(pinned),
+    warnings: [...warnings(pinned), ...noticed],
   };
+}
+
+/** Where and how the new release would be rolled out, and what is noticed of that beforehand. */
+async function planRollout(
+  platform: Platform,
+  { service, model, target: kind, strategy }: DeployInput & { service: string },
+  { spec, live }: Pinned,
+  watch: Watch,
+): Promise<{ rollout: Plan['rollout']; noticed: string[] }> {
+  const record = await platform.catalog.getService(service);
+  const token = (record?.token ?? 0) + 1;
+  const grant = { service, token, deployment: { workflowId: 'plan', runId: 'plan' } };
+  const candidate = { id: releaseId(service, token), model, spec, target: kind };
+  const noticed = await admitRollout(platform, grant, candidate, strategy, watch);
+  const release = live && (await platform.catalog.getRelease(live.id));
+  const beside = release?.target === kind ? release.spec.replicas : 0;
+  const nodes = targetOf(platform, kind)
+    .place({ ...candidate, grant, release: candidate.id, image: platform.stack.base, role: 'serve' })
+    .map(({ node }) => node);
+  return {
+    noticed,
+    rollout: {
+      target: kind,
+      strategy: live ? describeStrategy(strategy) : 'at once: the service is new',
+      replicas: spec.replicas,
+      atMost: beside + newBeside(kind, strategy, spec.replicas, beside),
+      nodes: [...new Set(nodes)],
+      replaces: live?.id ?? null,
+    },
+  };
+}
+
+/** New replicas that stand beside all of the old ones: only a roll on Kubernetes replaces them one by one. */
+function newBeside(kind: DeployInput['target'], strategy: Strategy, replicas: number, live: number): number {
+  if (kind === 'docker' || strategy.kind !== 'rolling' || live === 0) return replicas;
+  return Math.min(replicas, Math.max(1, replicasOf(strategy.maxSurge, replicas, 'up')));
 }
 
 async function artifact(

@@ -21,8 +21,19 @@ export const { buildSource, checkSource } = proxyActivities<Activities>(long('3h
 export const { pushImage, publishTag } = proxyActivities<Activities>(long('6h'));
 export const { rollout } = proxyActivities<Activities>(long('6h'));
 export const { verify } = proxyActivities<Activities>(long('2h'));
+export const { admit } = proxyActivities<Activities>(long('30m'));
 export const { roll, share, promote } = proxyActivities<Activities>(long('6h'));
 export const { shift, awaitGateways } = proxyActivities<Activities>(long('30m'));
+
+/**
+ * Lasts as long as a canary step. It changes nothing, so that whoever cuts it short need not wait for its end.
+ */
+export const { analyse } = proxyActivities<Activities>({
+  startToCloseTimeout: '365d',
+  heartbeatTimeout: '15s',
+  cancellationType: ActivityCancellationType.TRY_CANCEL,
+  retry,
+});
 
 /** Grants and undo have no bound but the deployment's own: they must land. */
 export const {

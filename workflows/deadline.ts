@@ -1,9 +1,10 @@
-import { CancellationScope, isCancellation, sleep } from '@temporalio/workflow';
+import { CancellationScope, CancelledFailure, isCancellation, sleep } from '@temporalio/workflow';
 import { milliseconds } from '../contract/quantities.js';
 
-/** Bounds a run; time on hold (paused, awaiting approval) does not count. */
+/** Bounds a run, and can end it early; time on hold (paused, awaiting approval) does not count. */
 export class Deadline {
   passed = false;
+  private committed = false;
   private remaining: number;
   private startedAt = 0;
   private timer: CancellationScope | null = null;
@@ -13,14 +14,30 @@ export class Deadline {
     this.remaining = milliseconds(duration);
   }
 
-  /** Runs `work`; when time is up, cancels it and sets {@link passed}. */
+  /** Runs `work`; when time is up, cancels it and sets {@link passed}. Time counts from {@link begin}. */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    this.start();
     try {
       return await this.scope.run(work);
     } finally {
       this.stop();
     }
+  }
+
+  begin(): void {
+    this.hold(false);
+  }
+
+  /** Cancels the work. False when it is cancelled already, or {@link commit} has been passed. */
+  cut(): boolean {
+    if (this.committed || this.scope.consideredCancelled) return false;
+    this.scope.cancel();
+    return true;
+  }
+
+  /** The point of no return: throws when the work was told to end, and from then on it no longer can be. */
+  commit(): void {
+    if (this.scope.consideredCancelled) throw new CancelledFailure('cancelled at the last moment');
+    this.committed = true;
   }
 
   hold(held: boolean): void {

@@ -1,12 +1,12 @@
 import { CancellationScope } from '@temporalio/workflow';
 import { parseDeployInput, type DeployInput } from '../contract/deploy.js';
 import type { DeployResult } from '../contract/deployment.js';
-import type { Grant, Pinned, Release } from '../contract/pipeline.js';
+import type { Grant, Pinned } from '../contract/pipeline.js';
 import * as activities from './activities.js';
 import { Deadline } from './deadline.js';
 import { endingOf, refuse } from './failure.js';
 import { Progress } from './progress.js';
-import { keepFor, takeOver } from './takeover.js';
+import { keepFor, takeOver, type TakingOver } from './takeover.js';
 import { takeBack } from './undo.js';
 
 /**
@@ -18,12 +18,16 @@ export async function deployModel(raw: unknown): Promise<DeployResult> {
   const progress = new Progress(input);
   const deadline = new Deadline(input.deadline);
   progress.onHold = (held) => deadline.hold(held);
-  let held: Grant | null = null;
+  progress.steering.onAbort = () => deadline.cut();
   try {
-    const grant = (held = await progress.grant());
-    return await deadline.run(() => ship(input, grant, progress));
+    return await deadline.run(async () => {
+      const grant = await progress.grant();
+      deadline.begin();
+      return await ship(input, grant, progress, deadline);
+    });
   } catch (error) {
-    const ending = endingOf(error, deadline.passed ? input.deadline : null);
+    const ending = endingOf(error, deadline.passed ? input.deadline : null, progress.steering.aborted);
+    const { held } = progress;
     progress.failed(ending);
     // What is undone here must be undone whole, also when a second cancel arrives meanwhile.
     await CancellationScope.nonCancellable(async () => {
@@ -38,31 +42,37 @@ export async function deployModel(raw: unknown): Promise<DeployResult> {
 
 type Input = DeployInput & { service: string };
 /** What is known once an image can be rolled out: freshly made, or an earlier release's. */
-type Candidate = Omit<Release, 'verification' | 'createdAt'>;
+type Candidate = TakingOver['candidate'];
 
-async function ship(input: Input, grant: Grant, progress: Progress): Promise<DeployResult> {
-  const candidate = input.rollbackTo
-    ? await recall(input.rollbackTo, grant, progress)
+async function ship(
+  input: Input,
+  grant: Grant,
+  progress: Progress,
+  deadline: Deadline,
+): Promise<DeployResult> {
+  const { candidate, replacing } = input.rollbackTo
+    ? await recall(input, input.rollbackTo, grant, progress)
     : await make(input, grant, progress);
   progress.candidate(candidate);
   if (input.approval.required && !input.rollbackTo) await progress.approval(input.approval.deadline);
 
-  const replicas = await progress.stage('rollout', () =>
+  const { replicas } = await progress.stage('rollout', () =>
     activities.rollout(grant, candidate, input.strategy),
   );
   const { verification } = await progress.stage('verify', () =>
-    activities.verify(grant, candidate, replicas.replicas),
+    activities.verify(grant, candidate, replicas),
   );
   progress.verified(verification);
   // An earlier release has its name already; going back to it must not need the registry.
   if (!candidate.repeats)
     await progress.step('publishing the tag', () => activities.publishTag(grant, candidate));
-  await takeOver(input, grant, candidate, replicas.replicas, progress);
+  await takeOver(input, { grant, candidate, replicas, replacing }, progress);
   const { version } = await progress.step('moving the route', () =>
-    activities.shift(grant, { ...candidate, verification }, replicas.replicas, keepFor(input)),
+    activities.shift(grant, { ...candidate, verification }, replicas, keepFor(input)),
   );
   await progress.step('waiting for the gateways', () => activities.awaitGateways(version));
 
+  deadline.commit();
   // From here on the new release is what serves: its effects are kept, and only the old one is cleared away.
   await CancellationScope.nonCancellable(async () => {
     await activities.closeGrant(grant, 'succeeded');
@@ -73,24 +83,35 @@ async function ship(input: Input, grant: Grant, progress: Progress): Promise<Dep
 }
 
 /** The five stages that turn an upload into an image in the registry. */
-async function make(input: Input, grant: Grant, progress: Progress): Promise<Candidate> {
-  const pinned = await progress.stage('upload', () => activities.pin(input));
+async function make(
+  input: Input,
+  grant: Grant,
+  progress: Progress,
+): Promise<{ candidate: Candidate; replacing: boolean }> {
+  const { target, strategy } = input;
+  const pinned = await progress.stage('upload', async () => {
+    const pinned = await activities.pin(input);
+    // What cannot be rolled out is not worth building.
+    const release = { id: progress.release, model: input.model, spec: pinned.spec, target };
+    progress.warned(await activities.admit(grant, release, strategy));
+    return pinned;
+  });
   progress.pinned(pinned);
   await progress.stage('source-download', () => activities.downloadSource(pinned.source));
   await progress.stage('model-download', () => activities.downloadModel(pinned.weights));
   const source = await progress.stage('build', async () => {
     const built = await activities.buildSource(grant, pinned);
-    if (needsSourceCheck(pinned)) await activities.checkSource(grant, pinned, built.image, input.target);
+    if (needsSourceCheck(pinned)) await activities.checkSource(grant, pinned, built.image, target);
     return built;
   });
   const pushed = await progress.stage('push', () => activities.pushImage(grant, pinned, source.image));
-  return {
+  const candidate: Candidate = {
     id: progress.release,
     service: grant.service,
     model: input.model,
     token: grant.token,
     deployment: grant.deployment.workflowId,
-    target: input.target,
+    target,
     image: pushed.image,
     sourceImage: source.image,
     source: { digest: pinned.source.digest, name: pinned.source.name },
@@ -98,6 +119,7 @@ async function make(input: Input, grant: Grant, progress: Progress): Promise<Can
     recipe: pinned.spec.recipe,
     spec: pinned.spec,
   };
+  return { candidate, replacing: pinned.live !== null };
 }
 
 /** A source that changed must load with the weights that are live, before new weights are added to it. */
@@ -106,16 +128,23 @@ function needsSourceCheck({ live, source, spec }: Pinned): boolean {
 }
 
 /** An earlier verified release, shipped again as it was: nothing is downloaded, built or pushed. */
-async function recall(to: string, grant: Grant, progress: Progress): Promise<Candidate> {
+async function recall(
+  { strategy }: Input,
+  to: string,
+  grant: Grant,
+  progress: Progress,
+): Promise<{ candidate: Candidate; replacing: boolean }> {
   progress.skip('upload', 'source-download', 'model-download', 'build', 'push');
   const release = await progress.step(`recalling release "${to}"`, () =>
     activities.recallRelease(grant.service, to),
   );
-  return {
+  const candidate: Candidate = {
     ...release,
     id: progress.release,
     token: grant.token,
     deployment: grant.deployment.workflowId,
     repeats: release.id,
   };
+  progress.warned(await activities.admit(grant, candidate, strategy));
+  return { candidate, replacing: true };
 }

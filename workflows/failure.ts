@@ -1,5 +1,5 @@
 import { ActivityFailure, ApplicationFailure, isCancellation } from '@temporalio/workflow';
-import type { Failure, UndoStep } from '../contract/deployment.js';
+import type { Decision, Failure, UndoStep } from '../contract/deployment.js';
 import { failureTypes, messageOf, SlipwayError } from '../contract/errors.js';
 import type { GrantOutcome } from '../contract/service.js';
 
@@ -21,9 +21,11 @@ const failureOf: Record<string, Failure['type']> = {
   pushImage: 'PushFailed',
   publishTag: 'PushFailed',
   rollout: 'RolloutFailed',
+  admit: 'RolloutFailed',
   verify: 'VerificationFailed',
   roll: 'RolloutFailed',
   share: 'RolloutFailed',
+  analyse: 'VerificationFailed',
   promote: 'RolloutFailed',
   shift: 'RolloutFailed',
   awaitGateways: 'RolloutFailed',
@@ -47,8 +49,14 @@ export class Ending {
   }
 }
 
-/** Classifies what `ship` threw. `deadline` is the budget that was used up, or null. */
-export function endingOf(error: unknown, deadline: string | null): Ending {
+/**
+ * Classifies what `ship` threw. `deadline` is the budget that was used up, or null; `aborted` is who ended it, or null.
+ */
+export function endingOf(error: unknown, deadline: string | null, aborted: Decision | null): Ending {
+  if (aborted !== null) {
+    const { by, reason } = aborted;
+    return failedWith('Aborted', `aborted${by && ` by ${by}`}${reason && `: ${reason}`}`, error, aborted);
+  }
   if (deadline !== null)
     return failedWith(
       'DeadlineExceeded',

@@ -23,7 +23,12 @@ import * as activities from './activities.js';
 import { takeBack } from './undo.js';
 
 /** What a run hands to the next. */
-type Carried = { waiting: DeploymentRef[]; token: number; owesSweep: boolean };
+type Carried = { waiting: DeploymentRef[]; token: number; sweepAt: number | null };
+
+/** An attempt presumed dead may act after its effects were undone: look again, so many milliseconds later. */
+const lateness = 60_000;
+/** What was tidied is not tidied again at once. */
+const breath = 1_000;
 
 /**
  * Owns a service: gives one deployment at a time the right to change it, with a growing fencing token, and
@@ -33,13 +38,12 @@ export async function modelService(service: string, carried?: Carried): Promise<
   const owner = new Owner(service, carried);
   await owner.adopt();
   for (;;) {
-    await condition(() => owner.busy || owner.hasWaiting || workflowInfo().continueAsNewSuggested, '1m');
     if (owner.busy) await owner.settle();
     // Before the queue, which may never be empty; it goes along.
     else if (workflowInfo().continueAsNewSuggested) break;
     else if (owner.hasWaiting) await owner.admitNext();
-    else if (owner.owesSweep) await owner.sweep();
-    else await condition(() => owner.busy || owner.hasWaiting || workflowInfo().continueAsNewSuggested);
+    else if (owner.sweepsIn() === 0) await owner.sweep();
+    else await owner.idle();
   }
   await condition(allHandlersFinished);
   await continueAsNew<typeof modelService>(service, owner.carry());
@@ -52,8 +56,8 @@ class Owner {
   private waiting: DeploymentRef[];
   private token: number;
   private adopted = false;
-  /** An attempt presumed dead may act after its effects were undone: look again once, a while later. */
-  owesSweep: boolean;
+  /** When to look again for what is not needed any more; milliseconds since 1970. */
+  private sweepAt: number | null;
 
   constructor(
     private readonly service: string,
@@ -61,7 +65,7 @@ class Owner {
   ) {
     this.waiting = carried?.waiting ?? [];
     this.token = carried?.token ?? 0;
-    this.owesSweep = carried?.owesSweep ?? false;
+    this.sweepAt = carried?.sweepAt ?? null;
     setHandler(defineUpdate<GrantAnswer, [GrantRequest]>(requestGrantUpdate), (request) =>
       this.request(request),
     );
@@ -81,7 +85,7 @@ class Owner {
   }
 
   carry(): Carried {
-    return { waiting: this.waiting, token: this.token, owesSweep: this.owesSweep };
+    return { waiting: this.waiting, token: this.token, sweepAt: this.sweepAt };
   }
 
   /** Takes up a grant that the catalog knows and this run does not: histories may have been lost. */
@@ -152,16 +156,29 @@ class Owner {
       await takeBack(grant, { undoing: () => undefined });
       await activities.closeGrant(grant, 'lost');
     }
-    await activities.tidy(this.service);
-    this.owesSweep = true;
+    await this.sweep(lateness);
     this.holder = null;
     this.grant = null;
     this.holderGone = false;
   }
 
-  async sweep(): Promise<void> {
-    this.owesSweep = false;
-    await activities.tidy(this.service);
+  /** Tidies, and again once there will be more of it: what is kept for going back has its time. */
+  async sweep(atTheLatest = Infinity): Promise<void> {
+    const more = (await activities.tidy(this.service)) ?? Infinity;
+    const next = Math.min(Math.max(more, breath), atTheLatest);
+    this.sweepAt = next === Infinity ? null : Date.now() + next;
+  }
+
+  /** Milliseconds until the next sweep is due, or null. */
+  sweepsIn(): number | null {
+    return this.sweepAt === null ? null : Math.max(0, this.sweepAt - Date.now());
+  }
+
+  /** Returns when there is something to do. */
+  async idle(): Promise<void> {
+    const called = () => this.busy || this.hasWaiting || workflowInfo().continueAsNewSuggested;
+    const due = this.sweepsIn();
+    await (due === null ? condition(called) : condition(called, due));
   }
 
   private hold(deployment: DeploymentRef, token: number): void {

@@ -2,8 +2,6 @@ import {
   ApplicationFailure,
   condition,
   defineQuery,
-  defineSignal,
-  defineUpdate,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
@@ -12,8 +10,8 @@ import {
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import type { DeployInput } from '../contract/deploy.js';
 import {
-  Decision,
   statusQuery,
+  type DeploymentState,
   type DeploymentStatus,
   type StageStatus,
   type UndoStep,
@@ -21,29 +19,25 @@ import {
 import { releaseId, type ImageRef, type ReleaseId } from '../contract/names.js';
 import { stages, type Grant, type Pinned, type Stage, type Verification } from '../contract/pipeline.js';
 import { milliseconds } from '../contract/quantities.js';
-import { grantedSignal } from '../contract/service.js';
 import * as activities from './activities.js';
-import { refuse, type Ending } from './failure.js';
+import type { Ending } from './failure.js';
+import { Steering, type Turn } from './steering.js';
 import type { UndoWitness } from './undo.js';
 
 const attribute = (name: string) => defineSearchAttributeKey(name, SearchAttributeType.KEYWORD);
 const searchStage = attribute('SlipwayStage');
-const granted = defineSignal<[number]>(grantedSignal);
-const decision = (name: string) => defineUpdate<void, [unknown]>(name);
-
-type Verdict = { approved: boolean; by: string; reason: string };
 
 /**
- * What is seen and steered of a deployment from outside: the `status` query, the updates, the search
- * attributes, the details in the Temporal UI. Knows nothing of what the stages do.
+ * What is seen of a deployment from outside: the `status` query, the search attributes, the details in the Temporal
+ * UI; and where it waits because it was told to. Knows nothing of what the stages do.
  */
 export class Progress implements UndoWitness {
   /** Told when the clock should stop (paused, awaiting approval) and go on. */
   onHold: (held: boolean) => void = () => undefined;
+  /** The right to change the service, once it is given. */
+  held: Grant | null = null;
+  readonly steering: Steering;
   private readonly status: DeploymentStatus;
-  private paused = false;
-  private verdict: Verdict | null = null;
-  private token: number | null = null;
 
   constructor(private readonly input: DeployInput & { service: string }) {
     const { workflowId, runId, startTime } = workflowInfo();
@@ -62,7 +56,8 @@ export class Progress implements UndoWitness {
       { key: attribute('SlipwayModel'), value: input.model },
       { key: attribute('SlipwayService'), value: input.service },
     ]);
-    this.listen();
+    setHandler(defineQuery<DeploymentStatus>(statusQuery), () => this.status);
+    this.steering = new Steering(input.approval.required, () => this.status.state);
   }
 
   get release(): ReleaseId {
@@ -73,7 +68,8 @@ export class Progress implements UndoWitness {
   async grant(): Promise<Grant> {
     const { service, onConflict } = this.input;
     const deployment = this.status.deployment;
-    while (this.token === null) {
+    const { steering } = this;
+    while (steering.token === null) {
       const answer = await activities.requestGrant(service, { deployment, onConflict });
       if (answer.kind === 'conflict')
         throw ApplicationFailure.nonRetryable(
@@ -81,21 +77,21 @@ export class Progress implements UndoWitness {
           'Conflict',
           { holder: answer.holder },
         );
-      if (answer.kind === 'granted') this.token = answer.token;
+      if (answer.kind === 'granted') steering.token = answer.token;
       else {
         this.tell(`waiting for deployment "${answer.holder.workflowId}"`);
         // The queue is the owner's memory. Should its history be lost, asking again gets in line anew.
-        await condition(() => this.token !== null, '5m');
+        await condition(() => steering.token !== null, '5m');
       }
     }
-    this.status.token = this.token;
+    this.status.token = steering.token;
     this.status.state = 'running';
-    return { service, token: this.token, deployment };
+    return (this.held = { service, token: steering.token, deployment });
   }
 
   /** Runs one stage, unless and until the deployment is paused. */
   async stage<T extends { detail: string }>(name: Stage, run: () => Promise<T>): Promise<T> {
-    await this.untilResumed();
+    await this.untilResumed('paused before the next stage');
     const stage = this.find(name);
     Object.assign(stage, { state: 'running', startedAt: now() });
     this.status.stage = name;
@@ -132,14 +128,39 @@ export class Progress implements UndoWitness {
     this.status.verification = verification;
   }
 
+  /** Said of what would be done, before it is. */
+  warned(warnings: string[]): void {
+    if (warnings.length > 0) this.status.warnings = warnings;
+  }
+
+  /** A canary step begins: from here on it can be skipped. */
+  beginStep(canary: NonNullable<DeploymentStatus['canary']>): Turn {
+    this.status.canary = canary;
+    return (this.steering.turn = { skipped: false, released: false });
+  }
+
+  /** A canary step goes on, or waits for somebody: then no clock runs. */
+  duringStep(step: string, held: boolean): void {
+    this.status.canary!.paused = held;
+    if (held) return this.hold('paused', step);
+    this.goOn();
+    this.tell(step);
+  }
+
+  endStep(): void {
+    this.steering.turn = null;
+    this.goOn();
+  }
+
   /** Waits for `approve`. Throws `Rejected` on `reject` and when nobody decides within `deadline`. */
   async approval(deadline: string): Promise<void> {
     this.hold('awaiting-approval', `awaiting approval for ${deadline}`);
-    const decided = await condition(() => this.verdict !== null, milliseconds(deadline));
-    this.resume();
+    const { steering } = this;
+    const decided = await condition(() => steering.verdict !== null, milliseconds(deadline));
+    this.goOn();
     if (!decided)
       throw ApplicationFailure.nonRetryable(`nobody approved within ${deadline}`, 'Rejected', { deadline });
-    const { approved, by, reason } = this.verdict!;
+    const { approved, by, reason } = steering.verdict!;
     if (!approved)
       throw ApplicationFailure.nonRetryable(
         `rejected${by && ` by ${by}`}${reason && `: ${reason}`}`,
@@ -150,6 +171,7 @@ export class Progress implements UndoWitness {
 
   failed({ failure }: Ending): void {
     this.status.failure = failure;
+    this.steering.turn = null;
     for (const stage of this.status.stages)
       if (stage.state === 'running') Object.assign(stage, { state: 'failed', endedAt: now() });
     this.status.state = 'undoing';
@@ -170,52 +192,22 @@ export class Progress implements UndoWitness {
   }
 
   succeeded(): void {
+    delete this.status.canary;
     this.end('succeeded');
   }
 
-  private end(state: DeploymentStatus['state']): void {
+  private end(state: DeploymentState): void {
     this.status.state = state;
     this.status.endedAt = now();
     this.tell('');
   }
 
-  private listen(): void {
-    setHandler(defineQuery<DeploymentStatus>(statusQuery), () => this.status);
-    setHandler(granted, (token) => void (this.token = token));
-    this.accept('approve', (by) => (this.verdict ??= { approved: true, ...by }));
-    this.accept('reject', (by) => (this.verdict ??= { approved: false, ...by }));
-    this.accept('pause', () => (this.paused = true));
-    this.accept('resume', () => (this.paused = false));
-  }
-
-  private accept(
-    name: 'approve' | 'reject' | 'pause' | 'resume',
-    act: (decision: Decision) => unknown,
-  ): void {
-    setHandler(decision(name), (raw) => void act(Decision.parse(raw ?? {})), {
-      validator: (raw) => {
-        refuse(() => Decision.parse(raw ?? {}));
-        this.refuseOutOfTurn(name);
-      },
-    });
-  }
-
-  private refuseOutOfTurn(name: string): void {
-    const { state } = this.status;
-    const approving = name === 'approve' || name === 'reject';
-    if (approving && !this.input.approval.required)
-      throw ApplicationFailure.nonRetryable('this deployment needs no approval', 'Conflict');
-    if (approving && this.verdict !== null)
-      throw ApplicationFailure.nonRetryable('this deployment was decided already', 'Conflict');
-    if (['undoing', 'succeeded', 'failed', 'cancelled'].includes(state))
-      throw ApplicationFailure.nonRetryable(`cannot ${name}: the deployment is ${state}`, 'Conflict');
-  }
-
-  private async untilResumed(): Promise<void> {
-    if (!this.paused) return;
-    this.hold('paused', 'paused before the next stage');
-    await condition(() => !this.paused);
-    this.resume();
+  /** Waits while the deployment is paused, saying so with `step`. */
+  async untilResumed(step: string): Promise<void> {
+    if (!this.steering.paused) return;
+    this.hold('paused', step);
+    await this.steering.untilResumed();
+    this.goOn();
   }
 
   private hold(state: 'paused' | 'awaiting-approval', step: string): void {
@@ -224,7 +216,7 @@ export class Progress implements UndoWitness {
     this.onHold(true);
   }
 
-  private resume(): void {
+  private goOn(): void {
     this.status.state = 'running';
     this.onHold(false);
   }

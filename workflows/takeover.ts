@@ -2,21 +2,44 @@ import type { DeployInput } from '../contract/deploy.js';
 import type { Grant, Release, Replica } from '../contract/pipeline.js';
 import { milliseconds } from '../contract/quantities.js';
 import * as activities from './activities.js';
+import { climb } from './canary.js';
+import { cutShort } from './cut-short.js';
 import type { Progress } from './progress.js';
 
-type Candidate = Omit<Release, 'verification' | 'createdAt'>;
+/** Verified replicas on their way to the traffic. */
+export type TakingOver = {
+  grant: Grant;
+  candidate: Omit<Release, 'verification' | 'createdAt'>;
+  replicas: Replica[];
+  /** Is there a release that has the traffic? */
+  replacing: boolean;
+};
 
-/** Verified replicas take over from the live ones the way the strategy says; one gone back to takes over at once. */
+/**
+ * Verified replicas take over from the live ones the way the strategy says. A first release has nobody to share with,
+ * and one gone back to has proven itself: they take over at once.
+ */
 export async function takeOver(
   { strategy }: DeployInput,
-  grant: Grant,
-  candidate: Candidate,
-  replicas: Replica[],
+  takingOver: TakingOver,
   progress: Progress,
 ): Promise<void> {
-  if (strategy.kind === 'rolling' && !candidate.repeats)
-    await progress.step('replacing replicas', () => activities.roll(grant, candidate, replicas, strategy));
+  const { grant, candidate, replicas, replacing } = takingOver;
+  const gradually = replacing && candidate.repeats === undefined;
+  if (gradually && strategy.kind === 'rolling')
+    await pausable('replacing replicas', progress, () =>
+      activities.roll(grant, candidate, replicas, strategy),
+    );
+  if (gradually && strategy.kind === 'canary') await climb(strategy, takingOver, progress);
+  await progress.untilResumed('paused before all of the traffic moves');
   await progress.step('taking over', () => activities.promote(grant, candidate, replicas, strategy));
+}
+
+/** Runs work that goes on where it was when it is run again; a pause stops it in the middle. */
+async function pausable(what: string, progress: Progress, work: () => Promise<unknown>): Promise<void> {
+  const { steering } = progress;
+  do await progress.untilResumed(`paused while ${what}`);
+  while (!(await progress.step(what, () => cutShort(() => steering.paused, work))));
 }
 
 /** Milliseconds that what served before stays. */

@@ -4,6 +4,7 @@ import type { DeploymentSummary } from '../../contract/api.js';
 import {
   deployWorkflow,
   statusQuery,
+  type AbortAnswer,
   type Decision,
   type DeploymentStatus,
   type DeploymentUpdate,
@@ -68,6 +69,14 @@ export const deploymentHandlers = (context: ApiContext): Pick<Handlers, Names> =
     reject: update('reject'),
     pause: update('pause'),
     resume: update('resume'),
+    skip: update('skip'),
+
+    abort: async (steering) => {
+      const answer = await abort(context, steering);
+      const { by, reason } = steering.body;
+      context.logger.info({ deployment: steering.params.id, by, reason, ...answer }, 'abort');
+      return answer;
+    },
 
     cancel: async ({ params: { id }, query: { run }, body }) => {
       const description = await temporal((client) => describeDeployment(client, id, run));
@@ -96,6 +105,24 @@ async function sendUpdate(
   } catch (error) {
     // It ended between the two calls.
     throw error instanceof WorkflowNotFoundError ? over(error) : error;
+  }
+}
+
+/** Aborting what has ended, also between two calls, is no mistake. */
+async function abort({ temporal }: ApiContext, { params: { id }, query: { run }, body }: Steering) {
+  const look = () => temporal((client) => describeDeployment(client, id, run));
+  const description = await look();
+  if (!isOpen(description)) return { requested: false, state: outline(description).state };
+  const { runId } = description;
+  try {
+    return await temporal(
+      ({ workflow }) =>
+        workflow.getHandle(id, runId).executeUpdate<AbortAnswer, [Decision]>('abort', { args: [body] }),
+      updateBudget,
+    );
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    return { requested: false, state: outline(await look()).state };
   }
 }
 

@@ -45,7 +45,11 @@ function show({
       ['recipe', `${recipe}: ${recipeReason}`],
       ['build', build.needed ? `yes: ${build.reason}` : `no: ${build.reason}`],
       ['push', `${push.missing} of ${push.layers} layers, ${humanBytes(push.bytes)}`],
-      ['rollout', `${rollout.replicas} on ${rollout.nodes.join(', ')}`],
+      [
+        'rollout',
+        `${rollout.replicas} on ${rollout.target} ${rollout.nodes.join(', ')}; ${rollout.atMost} at most at once`,
+      ],
+      ['strategy', rollout.strategy],
       ['verify', verify.samples === 1 ? '1 sample' : `${verify.samples} samples`],
       ['replaces', rollout.replaces ?? 'nothing: the service is new'],
     ]),

@@ -3,11 +3,20 @@ import type { Command } from 'commander';
 import { withApi } from '../connection.js';
 import { print, printJson } from '../output.js';
 
+/** What each does, and what is said when it is done. */
 const verbs = {
   approve: ['let a deployment that waits for approval go on', 'approved'],
   reject: ['end a deployment that waits for approval, and undo what it did', 'rejected'],
-  pause: ['stop a deployment before its next stage', 'pausing before the next stage'],
-  resume: ['let a paused deployment go on', 'resumed'],
+  pause: [
+    'stop a deployment before its next stage, or in its canary step',
+    'pausing before the next stage; a canary step waits where it is',
+  ],
+  resume: ['let a paused deployment, or a canary step that waits for it, go on', 'resumed'],
+  skip: ['end the present canary step at once, without its judgement', 'skipped'],
+  abort: [
+    'end a deployment as failed and undo what it did; one that has ended stays as it is',
+    'aborting; what it did is being undone',
+  ],
   cancel: [
     'cancel a deployment and undo what it did; one that has ended stays as it is',
     'cancelling; what it did is being undone',
@@ -16,7 +25,7 @@ const verbs = {
 type Verb = keyof typeof verbs;
 type Options = { reason?: string; run?: string; json?: boolean };
 
-/** The commands that steer a running deployment: one shape, five verbs. */
+/** The commands that steer a running deployment: one shape, seven verbs. */
 export function registerSteer(program: Command): void {
   for (const verb of Object.keys(verbs) as Verb[]) {
     const [description, done] = verbs[verb];
@@ -34,10 +43,19 @@ export function registerSteer(program: Command): void {
           client.call(verb, { params: { id }, query: run ? { run } : {}, body }),
         );
         if (json) return printJson(answer);
-        const over = 'requested' in answer && !answer.requested;
-        print(over ? 'the deployment has ended; there is nothing to cancel' : done);
+        print('requested' in answer && !answer.requested ? nothingTo(verb, answer) : done);
       });
   }
+}
+
+function nothingTo(verb: Verb, answer: object): string {
+  const state = 'state' in answer ? answer.state : null;
+  if (state === null) return `the deployment has ended; there is nothing to ${verb}`;
+  if (state === 'undoing') return 'what the deployment did is being undone already';
+  const ended = ['succeeded', 'failed', 'cancelled', 'terminated'].includes(String(state));
+  return ended
+    ? `the deployment has ended (${String(state)}); there is nothing to ${verb}`
+    : 'the deployment is ending already';
 }
 
 /** In a container there may be a number only. */

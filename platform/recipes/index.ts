@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { DeployInput, ServeSpec, SourceManifest } from '../../contract/deploy.js';
 import { Resources, Verify } from '../../contract/deploy.js';
 import { SlipwayError } from '../../contract/errors.js';
+import { KubernetesSpec } from '../../contract/kubernetes.js';
 import { pythonClass } from './python-class.js';
 import type { Found, Recipe } from './recipe.js';
 import { sklearn } from './sklearn.js';
@@ -69,8 +71,26 @@ export function resolveSpec(
     resources: input.resources ?? manifest.resources ?? Resources.parse({}),
     verify: mergeVerify(input, manifest),
     ...(manifest.load === undefined ? {} : { load: manifest.load }),
+    ...mergeKubernetes(input, manifest),
   };
 }
+
+/**
+ * What `slipway.yaml` asks of a cluster holds where the input leaves it at its default; it means nothing elsewhere, as a
+ * source may be deployed to several targets.
+ */
+function mergeKubernetes(
+  { target, kubernetes = defaults }: DeployInput,
+  manifest: SourceManifest,
+): { kubernetes?: KubernetesSpec } {
+  if (target !== 'kubernetes') return {};
+  const given = Object.entries(kubernetes).filter(
+    ([field, value]) => !isDeepStrictEqual(value, defaults[field as keyof KubernetesSpec]),
+  );
+  return { kubernetes: { ...(manifest.kubernetes ?? defaults), ...Object.fromEntries(given) } };
+}
+
+const defaults = KubernetesSpec.parse({});
 
 /** An input that only changes a budget does not do without the samples that the source comes with. */
 function mergeVerify(input: DeployInput, manifest: SourceManifest): ServeSpec['verify'] {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { SlipwayError } from '../../contract/errors.js';
 import { labels } from '../../contract/serving.js';
 import type { NodeConfig } from '../../contract/stack.js';
+import { warnOfMemory } from './docker-admit.js';
 import { evidenceOf } from './docker-evidence.js';
 import { listReplicas } from './docker-list.js';
 import { connect, type Node } from './docker-node.js';
@@ -31,7 +32,17 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
   const place = (set: ReplicaSet) => placeReplicas(installation.stack, nodes, set);
   return {
     kind: 'docker',
-    admit: (set) => Promise.resolve(refuseForeign(set)),
+    async admit(set, _strategy, _live, { signal }) {
+      refuseForeign(set);
+      const planned = place(set);
+      const warnings = await Promise.all(
+        nodes.map((node) => {
+          const here = planned.filter(({ node: name }) => name === node.config.name);
+          return here.length > 0 ? warnOfMemory(node, installation.stack, set, here, signal) : [];
+        }),
+      );
+      return warnings.flat();
+    },
     place,
     async pull(set, watch) {
       const names = [...new Set(place(set).map(({ node }) => node))];
@@ -66,10 +77,9 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
   };
 }
 
-function refuseForeign({ spec }: ReplicaSet): string[] {
+function refuseForeign({ spec }: ReplicaSet): void {
   if (spec.kubernetes)
     throw new SlipwayError('InvalidInput', 'kubernetes: belongs to deployments with "target": "kubernetes"');
-  return [];
 }
 
 /** Round robin; each service begins at a node of its own, so that the first one does not get them all. */

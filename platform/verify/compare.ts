@@ -31,6 +31,31 @@ export function firstDifference(
   return expected === got ? null : here;
 }
 
+/**
+ * How far apart two predictions are: the largest difference between two numbers at the same place. Infinity where they
+ * differ in anything else: another shape, another text, no number.
+ */
+export function largestDifference(one: unknown, other: unknown): number {
+  if (typeof one === 'number' && typeof other === 'number') {
+    const difference = Math.abs(one - other);
+    return Number.isNaN(difference) ? Infinity : difference;
+  }
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.length === other.length
+      ? most(one.map((item, at) => largestDifference(item, other[at])))
+      : Infinity;
+  if (isObject(one) && isObject(other)) {
+    const keys = Object.keys(one);
+    if (keys.length !== Object.keys(other).length || keys.some((key) => !Object.hasOwn(other, key)))
+      return Infinity;
+    return most(keys.map((key) => largestDifference(one[key], other[key])));
+  }
+  return one === other ? 0 : Infinity;
+}
+
+const most = (differences: number[]): number =>
+  differences.reduce((largest, difference) => Math.max(largest, difference), 0);
+
 function isClose(expected: number, got: number, tolerance: number): boolean {
   if (tolerance === 0) return expected === got;
   // Room for the rounding of the subtraction itself: 0.7 is within 0.1 of 0.6.

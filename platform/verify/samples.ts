@@ -111,7 +111,8 @@ async function ask(url: string, input: unknown, timeout: number, signal: AbortSi
   return { latency, problem: `the connection ended without an answer, twice: ${messageOf(dropped)}` };
 }
 
-async function predict(
+/** One request for a prediction; `dropped` is why the connection ended without an answer. */
+export async function predict(
   url: string,
   input: unknown,
   timeout: number,

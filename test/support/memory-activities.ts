@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Activities } from '../../activities/index.js';
 import { attend } from '../../activities/attend.js';
@@ -9,6 +10,7 @@ import type { Effect } from '../../contract/journal.js';
 import type { ImageRef } from '../../contract/names.js';
 import type { Grant, Replica } from '../../contract/pipeline.js';
 import type { Platform } from '../../platform/open.js';
+import { serverNow } from './memory-catalog.js';
 import { imageOf, spec, tagOf, type MemoryWorld } from './memory-world.js';
 
 /**
@@ -67,6 +69,7 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
           detail: 'pinned',
         };
       }),
+    admit: (_grant, candidate) => attend(async () => world.warnings.get(candidate.model) ?? []),
     downloadSource: () => attend(async () => ({ detail: '1 file' })),
     downloadModel: () => attend(async () => ({ detail: '1 file' })),
     buildSource: (grant, { source }) =>
@@ -108,8 +111,11 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
           world.tags.set(name, image),
         );
       }),
-    rollout: (grant, { id, spec: { replicas: count } }) =>
+    rollout: (grant, { id, repeats, spec: { replicas: count } }) =>
       attend(async () => {
+        const kept = await catalog.keptReplicas(grant.service);
+        const served = kept.find(({ release, expired }) => release === repeats && !expired);
+        if (served) return { replicas: served.replicas, detail: 'its replicas are still there' };
         const replicas: Replica[] = [];
         for (let ordinal = 0; ordinal < count; ordinal += 1)
           replicas.push(await start(grant, id, 'serve', ordinal));
@@ -120,6 +126,13 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
         verification: { at: '2026-01-31T00:00:00.000Z', samples: [{ ok: true, latency: 1 }] },
         detail: '1 sample as expected',
       })),
+    // Ends by being tried again when the step is over: the time-skipping server skips no time while an activity runs.
+    analyse: async (grant, _candidate, _replicas, _strategy, { weight, until }) => {
+      const left = until === null ? Infinity : until - serverNow();
+      world.judged.push({ service: grant.service, weight, left });
+      if (left > 0)
+        throw ApplicationFailure.create({ message: 'it lasts', nextRetryDelay: Math.min(left, 1e9) });
+    },
     undoEffect: (grant, entry) =>
       attend(async () => {
         await world.takeBack(grant, entry);
@@ -129,7 +142,8 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
     tidy: (service) =>
       attend(async () => {
         await world.tidy(service);
-        return null;
+        const [kept] = await catalog.keptReplicas(service);
+        return kept && !kept.expired ? kept.remaining : null;
       }),
   };
 }

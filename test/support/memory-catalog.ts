@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { SlipwayError } from '../../contract/errors.js';
 import type { Effect, JournalEntry } from '../../contract/journal.js';
 import type { DeploymentRef, Grant, Release, Replica, Route } from '../../contract/pipeline.js';
@@ -15,6 +16,7 @@ export class MemoryCatalog implements Catalog {
   private readonly services = new Map<string, Service>();
   private readonly shifts = new Map<string, Shift>();
   private readonly serving = new Map<string, Route>();
+  private readonly kept = new Map<string, { release: string; replicas: Replica[]; until: number }>();
   private version = 0;
 
   async openGrant(service: string, holder: DeploymentRef, floor: number): Promise<number> {
@@ -99,11 +101,13 @@ export class MemoryCatalog implements Catalog {
     return structuredClone([...this.services.values()]);
   }
 
-  async shift(grant: Grant, release: Release, replicas: Replica[]): Promise<Route> {
+  async shift(grant: Grant, release: Release, replicas: Replica[], keep = 0): Promise<Route> {
     this.fence(grant);
     const { service } = grant;
     const route = this.serving.get(service);
     if (route?.release === release.id) return route;
+    this.kept.delete(service);
+    if (route && keep > 0) this.kept.set(service, { ...route, until: serverNow() + keep });
     const record = this.services.get(service)!;
     const { live, previous, lastVerified } = record;
     this.shifts.set(release.id, { before: { live, previous, lastVerified }, release });
@@ -119,8 +123,12 @@ export class MemoryCatalog implements Catalog {
     return this.moveRoute({ ...route, canary });
   }
 
-  async keptReplicas(): Promise<[]> {
-    return [];
+  async keptReplicas(service: string) {
+    const kept = this.kept.get(service);
+    if (!kept || !this.shifts.has(kept.release) || this.serving.get(service)?.release === kept.release)
+      return [];
+    const remaining = Math.max(0, kept.until - serverNow());
+    return [{ release: kept.release, replicas: kept.replicas, remaining, expired: remaining === 0 }];
   }
 
   async reportTraffic(): Promise<void> {}
@@ -208,6 +216,9 @@ export class MemoryCatalog implements Catalog {
       throw new SlipwayError('Conflict', `fenced: grant ${grant.token} of "${grant.service}" has ended`);
   }
 }
+
+/** The time of the Temporal server, which may skip some, as an activity knows it. */
+export const serverNow = (): number => Context.current().info.currentAttemptScheduledTimestampMs;
 
 const isOpen = ({ state }: JournalEntry): boolean => state === 'intended' || state === 'done';
 

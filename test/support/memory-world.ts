@@ -17,6 +17,10 @@ export class MemoryWorld {
   readonly tags = new Map<string, ImageRef>();
   /** Temporary tags on the build engine. */
   readonly builds = new Set<string>();
+  /** What is said of a model's rollout beforehand. */
+  readonly warnings = new Map<string, string[]>();
+  /** Every look at a canary step, and the milliseconds it had left. */
+  readonly judged: { service: string; weight: number; left: number }[] = [];
   private readonly versions = new Map<string, { source: number; weights: number }>();
 
   /** Puts new content under a model's source or weights. */
@@ -120,9 +124,11 @@ export class MemoryWorld {
     const record = await this.catalog.getService(service);
     if (!record) return;
     const route = await this.catalog.getRoute(service);
+    const kept = (await this.catalog.keptReplicas(service)).filter(({ expired }) => !expired);
+    const needed = [route, ...kept].flatMap((it) => it?.replicas ?? []);
     for (const container of this.containers.values()) {
       const past = record.holder === null ? container.token <= record.token : container.token < record.token;
-      const serves = route?.replicas.some(({ name }) => name === container.name) ?? false;
+      const serves = needed.some(({ name }) => name === container.name);
       if (container.service === service && past && !serves) this.containers.delete(container.name);
     }
   }
@@ -142,7 +148,7 @@ export class MemoryWorld {
       previous: record?.previous ?? null,
       lastVerified: record?.lastVerified ?? null,
       holder: record?.holder ?? null,
-      route: route && { release: route.release, replicas: route.replicas },
+      route: route && { release: route.release, replicas: route.replicas, canary: route.canary },
       openEffects: open.filter((entry) => entry.service === service).map(({ effect }) => effect),
     };
   }
