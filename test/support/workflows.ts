@@ -7,6 +7,7 @@ import type { DeployRequest } from '../../contract/deploy.js';
 import {
   deployWorkflow,
   DeploymentStatus,
+  type AbortAnswer,
   statusQuery,
   taskQueue,
   type DeploymentUpdate,
@@ -183,8 +184,16 @@ export class Laboratory {
     });
   }
 
-  async update(deployment: Deployment, name: DeploymentUpdate, decision: unknown = {}): Promise<void> {
+  async update(
+    deployment: Deployment,
+    name: Exclude<DeploymentUpdate, 'abort'>,
+    decision: unknown = {},
+  ): Promise<void> {
     await deployment.executeUpdate<void, [unknown]>(name, { args: [decision] });
+  }
+
+  async abort(deployment: Deployment, decision: unknown = {}): Promise<AbortAnswer> {
+    return await deployment.executeUpdate<AbortAnswer, [unknown]>('abort', { args: [decision] });
   }
 
   async serviceState(service: string): Promise<ServiceState> {

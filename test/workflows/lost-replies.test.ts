@@ -21,6 +21,19 @@ const stories: Record<string, Story> = {
     ends: 'failed',
     faults: (faults) => faults.fail('awaitGateways', lastingly('RolloutFailed')),
   },
+  'a canary': {
+    ends: 'succeeded',
+    request: { strategy: { kind: 'canary', steps: [{ weight: 20, for: '50ms' }] } },
+  },
+  'a canary that is judged to be bad': {
+    ends: 'failed',
+    request: { strategy: { kind: 'canary', steps: [{ weight: 20, for: '50ms' }] } },
+    faults: (faults) => faults.fail('analyse', lastingly('VerificationFailed')),
+  },
+  'a deployment that keeps what served': {
+    ends: 'succeeded',
+    request: { strategy: { kind: 'blueGreen', keep: '1h' } },
+  },
   'a rollback': { ends: 'succeeded', request: { rollbackTo: 'previous' } },
 };
 

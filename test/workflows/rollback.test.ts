@@ -17,8 +17,10 @@ describe('a rollback', { concurrency: 8, timeout: 300_000 }, () => {
     assert.deepEqual(laboratory.activitiesOf(deployment.workflowId), [
       'requestGrant',
       'recallRelease',
+      'admit',
       'rollout',
       'verify',
+      'promote',
       'shift',
       'awaitGateways',
       'closeGrant',
@@ -47,7 +49,7 @@ describe('a rollback', { concurrency: 8, timeout: 300_000 }, () => {
   });
 
   test('that fails is taken back, and starts no other: what served before serves', async () => {
-    for (const activity of ['rollout', 'verify', 'awaitGateways'] as const) {
+    for (const activity of ['rollout', 'verify', 'promote', 'awaitGateways'] as const) {
       const service = await servingTwo();
       const before = await laboratory.world.census(service);
       const [deployment] = await laboratory.deployWith(

@@ -16,6 +16,7 @@ describe('a deployment', { concurrency: 8, timeout: 300_000 }, () => {
     assert.deepEqual(laboratory.activitiesOf(deployment.workflowId), [
       'requestGrant',
       'pin',
+      'admit',
       'downloadSource',
       'downloadModel',
       'buildSource',
@@ -23,6 +24,8 @@ describe('a deployment', { concurrency: 8, timeout: 300_000 }, () => {
       'rollout',
       'verify',
       'publishTag',
+      'roll',
+      'promote',
       'shift',
       'awaitGateways',
       'closeGrant',

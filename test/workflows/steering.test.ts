@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
-import type { DeploymentUpdate } from '../../contract/deployment.js';
 import { lastingly } from '../support/memory-world.js';
 import { localTemporal } from '../support/temporal.js';
 import { endedCancelled, failureOf, Laboratory, type Deployment } from '../support/workflows.js';
@@ -128,7 +127,7 @@ describe('a paused deployment', { concurrency: 8, timeout: 300_000 }, () => {
 });
 
 describe('a deployment that has come to its end', { concurrency: 8, timeout: 300_000 }, () => {
-  const updates = ['approve', 'reject', 'pause', 'resume'] as const;
+  const updates = ['approve', 'reject', 'pause', 'resume', 'skip'] as const;
 
   test('refuses every update', async () => {
     const deployment = await laboratory.deploy(laboratory.service());
@@ -169,7 +168,7 @@ async function pausedIn(activity: 'downloadModel' | 'pushImage'): Promise<Deploy
 
 async function isRefused(
   deployment: Deployment,
-  update: DeploymentUpdate,
+  update: Parameters<Laboratory['update']>[1],
   message: RegExp,
   decision: unknown = {},
 ): Promise<void> {

@@ -11,6 +11,7 @@ after(() => laboratory.close());
 /** Each activity of a deployment, in order, with the class it fails with and the stage that then shows it. */
 const steps = [
   ['pin', 'NotFound', 'upload'],
+  ['admit', 'RolloutFailed', 'upload'],
   ['downloadSource', 'NotFound', 'source-download'],
   ['downloadModel', 'InvalidInput', 'model-download'],
   ['buildSource', 'BuildFailed', 'build'],
@@ -19,6 +20,8 @@ const steps = [
   ['rollout', 'RolloutFailed', 'rollout'],
   ['verify', 'VerificationFailed', 'verify'],
   ['publishTag', 'PushFailed', null],
+  ['roll', 'RolloutFailed', null],
+  ['promote', 'RolloutFailed', null],
   ['shift', 'RolloutFailed', null],
   ['awaitGateways', 'RolloutFailed', null],
 ] as const;
