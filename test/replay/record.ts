@@ -4,7 +4,7 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { serviceWorkflowId } from '../../contract/service.js';
 import { lastingly } from '../support/memory-world.js';
 import { localTemporal } from '../support/temporal.js';
-import { Laboratory, type Deployment } from '../support/workflows.js';
+import { Laboratory, until, type Deployment } from '../support/workflows.js';
 import { historiesFolder } from './histories.js';
 
 /**
@@ -65,6 +65,77 @@ async function steered(): Promise<void> {
   recorded.push(['deployment-approved-and-paused', deployment]);
 }
 
+/** A step that passes by itself, one that is paused, resumed and skipped, one that waits to be resumed. */
+async function canary(): Promise<void> {
+  const [deployment, gate] = await laboratory.deployWith(
+    await changedService(),
+    (faults) => faults.hold('share'),
+    {
+      strategy: {
+        kind: 'canary',
+        steps: [
+          { weight: 5, for: '50ms' },
+          { weight: 25, for: '1h' },
+          { weight: 50, pause: true },
+        ],
+      },
+    },
+  );
+  gate.open();
+  const inStep = (step: number, state: string) =>
+    laboratory.statusWhen(deployment, (status) => status.canary?.step === step && status.state === state);
+  await inStep(2, 'running');
+  await laboratory.update(deployment, 'pause');
+  await inStep(2, 'paused');
+  await laboratory.update(deployment, 'resume');
+  await laboratory.update(deployment, 'skip');
+  await inStep(3, 'paused');
+  await laboratory.update(deployment, 'resume');
+  await ended(deployment);
+  recorded.push(['deployment-canary', deployment]);
+}
+
+async function canaryRefused(): Promise<void> {
+  const [deployment] = await laboratory.deployWith(
+    await changedService(),
+    (faults) => faults.fail('analyse', lastingly('VerificationFailed')),
+    { strategy: { kind: 'canary', steps: [{ weight: 5, for: '50ms' }] } },
+  );
+  await ended(deployment);
+  recorded.push(['deployment-canary-refused', deployment]);
+}
+
+async function aborted(): Promise<void> {
+  const [deployment, gate] = await laboratory.deployWith(await changedService(), (faults) =>
+    faults.hold('roll'),
+  );
+  await gate.reached;
+  await laboratory.update(deployment, 'pause');
+  await laboratory.statusWhen(deployment, ({ state }) => state === 'paused');
+  await laboratory.abort(deployment, { by: 'ann', reason: 'wrong model' });
+  await ended(deployment);
+  recorded.push(['deployment-aborted-in-a-paused-roll', deployment]);
+}
+
+/** What served is kept, gone back to while it is there, and the owner tidies once its time is over. */
+async function blueGreen(): Promise<void> {
+  const service = await changedService();
+  const deployment = await laboratory.deploy(service, { strategy: { kind: 'blueGreen', keep: '8s' } });
+  await ended(deployment);
+  const back = await laboratory.deploy(service, { rollbackTo: 'previous' });
+  await ended(back);
+  await ended(await laboratory.deploy(service, { strategy: { kind: 'blueGreen', keep: '2s' } }));
+  await until(async () => {
+    const containers = [...world.containers.values()].filter((it) => it.service === service);
+    return containers.length === 1 ? true : null;
+  });
+  recorded.push(
+    ['deployment-blue-green', deployment],
+    ['rollback-to-kept-replicas', back],
+    ['owner-of-kept-replicas', laboratory.client.workflow.getHandle(serviceWorkflowId(service))],
+  );
+}
+
 async function rollback(): Promise<void> {
   const service = await laboratory.liveService();
   await world.serve(service);
@@ -103,7 +174,11 @@ const withoutTraces = (key: string, value: unknown): unknown =>
   ['identity', 'stackTrace', 'encodedAttributes'].includes(key) ? '' : value;
 
 try {
-  for (const story of [success, undone, cancelled, steered, rollback, queue]) await story();
+  const stories = [
+    ...[success, undone, cancelled, steered, rollback, queue],
+    ...[canary, canaryRefused, aborted, blueGreen],
+  ];
+  for (const story of stories) await story();
   await rm(historiesFolder, { recursive: true, force: true });
   await mkdir(historiesFolder);
   for (const [name, handle] of recorded) {

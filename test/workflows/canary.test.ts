@@ -33,14 +33,10 @@ describe('a canary', { concurrency: 8, timeout: 300_000 }, () => {
       'closeGrant',
       'tidy',
     ]);
+    const atTheEnd = judged(service).filter(({ left }) => left <= 0);
     assert.deepEqual(
-      judged(service).map(({ weight, left }) => [weight, left > 0]),
-      [
-        [10, true],
-        [10, false],
-        [50, true],
-        [50, false],
-      ],
+      atTheEnd.map(({ weight }) => weight),
+      [10, 50],
     );
     assert.equal((await laboratory.status(deployment)).canary, undefined);
     assert.equal(await weightOf(service), null);
