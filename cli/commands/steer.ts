@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
+import type { DeploymentState } from '../../contract/deployment.js';
 import { withApi } from '../connection.js';
 import { print, printJson } from '../output.js';
 
@@ -43,18 +44,17 @@ export function registerSteer(program: Command): void {
           client.call(verb, { params: { id }, query: run ? { run } : {}, body }),
         );
         if (json) return printJson(answer);
-        print('requested' in answer && !answer.requested ? nothingTo(verb, answer) : done);
+        const over = 'requested' in answer && !answer.requested;
+        print(over ? nothingTo(verb, 'state' in answer ? answer.state : null) : done);
       });
   }
 }
 
-function nothingTo(verb: Verb, answer: object): string {
-  const state = 'state' in answer ? answer.state : null;
+function nothingTo(verb: Verb, state: DeploymentState | null): string {
   if (state === null) return `the deployment has ended; there is nothing to ${verb}`;
   if (state === 'undoing') return 'what the deployment did is being undone already';
-  const ended = ['succeeded', 'failed', 'cancelled', 'terminated'].includes(String(state));
-  return ended
-    ? `the deployment has ended (${String(state)}); there is nothing to ${verb}`
+  return ['succeeded', 'failed', 'cancelled', 'terminated'].includes(state)
+    ? `the deployment has ended (${state}); there is nothing to ${verb}`
     : 'the deployment is ending already';
 }
 

@@ -36,7 +36,7 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
       refuseForeign(set);
       const planned = place(set);
       const warnings = await Promise.all(
-        nodes.map((node) => {
+        nodes.map(async (node) => {
           const here = planned.filter(({ node: name }) => name === node.config.name);
           return here.length > 0 ? warnOfMemory(node, installation.stack, set, here, signal) : [];
         }),

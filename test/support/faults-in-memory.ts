@@ -32,7 +32,7 @@ export class Faults {
   /** Called by the activities: where what was ordered comes about. */
   async strike(activity: ActivityName, moment: Moment): Promise<void> {
     const { hold, fail } = this.order(activity);
-    if (hold?.at === moment) await attend(() => hold.gate.pass());
+    if (hold?.at === moment) await hold.gate.pass();
     if (fail?.at !== moment || fail.times === 0) return;
     fail.times -= 1;
     if (fail.error instanceof ApplicationFailure) throw fail.error;
@@ -73,6 +73,10 @@ export class Gate {
   async pass(): Promise<void> {
     this.arrive();
     if (this.deaf) return await this.opened;
+    await attend(() => this.passHearing());
+  }
+
+  private async passHearing(): Promise<void> {
     const context = Context.current();
     const beat = setInterval(() => context.heartbeat(), 50);
     try {

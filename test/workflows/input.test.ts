@@ -25,7 +25,38 @@ const refused: [unknown, ...string[]][] = [
   [{ model: 'iris', resources: { cpu: -1 } }, 'resources.cpu'],
   [{ model: 'iris', verify: { latencyBudget: 'soon' } }, 'verify.latencyBudget'],
   [{ model: 'iris', verify: { samples: [{ input: 1, tolerance: -1 }] } }, 'verify.samples.0.tolerance'],
-  [{ model: 'iris', strategy: { kind: 'canary' } }, 'strategy.kind'],
+  [{ model: 'iris', strategy: { kind: 'canary' } }, 'strategy.steps'],
+  [{ model: 'iris', strategy: { kind: 'cautious' } }, 'strategy.kind'],
+  [{ model: 'iris', strategy: { kind: 'rolling', maxSurge: 0 } }, 'strategy.maxUnavailable'],
+  [
+    { model: 'iris', strategy: { kind: 'rolling', maxSurge: '0%', maxUnavailable: '0%' } },
+    'strategy.maxUnavailable',
+  ],
+  [
+    {
+      model: 'iris',
+      strategy: {
+        kind: 'canary',
+        steps: [
+          { weight: 50, pause: true },
+          { weight: 10, for: '5m' },
+        ],
+      },
+    },
+    'strategy.steps.1.weight',
+  ],
+  [{ model: 'iris', strategy: { kind: 'canary', steps: [{ weight: 50 }] } }, 'strategy.steps.0'],
+  [{ model: 'iris', strategy: { kind: 'canary', steps: [{ weight: 50, for: '5h' }] } }, 'deadline'],
+  [
+    { model: 'iris', strategy: analysed({ url: 'http://ann:secret@prometheus:9090' }) },
+    'strategy.analysis.prometheus.url',
+  ],
+  [{ model: 'iris', strategy: analysed({ url: 'file:///etc/passwd' }) }, 'strategy.analysis.prometheus.url'],
+  [
+    { model: 'iris', strategy: analysed({ query: 'up{pod="{{pod}}"}' }) },
+    'strategy.analysis.prometheus.checks.0.query',
+  ],
+  [{ model: 'iris', kubernetes: { namespace: 'team' } }, 'kubernetes'],
   [{ model: 'iris', approval: { deadline: 'tomorrow' } }, 'approval.deadline'],
   [{ model: 'iris', deadline: '4 hours' }, 'deadline'],
   [{ model: 'iris', onConflict: 'maybe' }, 'onConflict'],
@@ -61,3 +92,14 @@ describe('bad input', { concurrency: 8, timeout: 300_000 }, () => {
     assert.match(message, /weights: .*is not a date that exists/);
   });
 });
+
+function analysed({
+  url = 'http://prometheus:9090',
+  query = 'up',
+}: {
+  url?: string;
+  query?: string;
+}): unknown {
+  const prometheus = { url, checks: [{ name: 'up', query, min: 1 }] };
+  return { kind: 'canary', steps: [{ weight: 10, for: '1m' }], analysis: { prometheus } };
+}
