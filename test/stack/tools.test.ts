@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { goBuild } from '../../infra/local/tools/go.js';
 import { isAtLeast } from '../../infra/local/tools/path.js';
 import { getTool, type Source, type Tool } from '../../infra/local/tools/tool.js';
 
@@ -186,5 +187,45 @@ describe('downloading a tool', () => {
     );
     assert.match((await get({ url: `${url}/tool.tar.gz`, sums: `${url}/none` })).message, /status 404/);
     assert.match((await get({ url: `${url}/unsafe` })).message, /not https/);
+  });
+});
+
+describe('building a tool of this repository with Go', () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'slipway-go-'));
+    await mkdir(join(folder, 'module', 'second'), { recursive: true });
+    await mkdir(join(folder, 'into'));
+    await writeFile(join(folder, 'module', 'go.mod'), 'module first\n\ngo 1.21\n');
+    const program = 'package main\n\nvar word = "unset"\n\nfunc main() { println(word) }\n';
+    await writeFile(join(folder, 'module', 'main.go'), program);
+    await writeFile(join(folder, 'module', 'second', 'main.go'), program);
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const build = (): Source =>
+    goBuild({
+      module: join(folder, 'module'),
+      packages: ['.', './second'],
+      ldflags: '-X main.word=set',
+      version: '1',
+      program: 'first',
+      size: 10,
+      finish: (into) => writeFile(join(into, 'finished'), ''),
+    });
+
+  test('makes every program of it, with its flags', async () => {
+    const into = join(folder, 'into');
+    await build().install(into, () => undefined, signal);
+    for (const program of ['first', 'second']) assert.equal((await execa(join(into, program))).stderr, 'set');
+    assert.equal(await readFile(join(into, 'finished'), 'utf8'), '');
+  });
+
+  test('says what the compiler said when it fails', async () => {
+    await writeFile(join(folder, 'module', 'main.go'), 'package main\n\nfunc main() { nonsense() }\n');
+    await assert.rejects(
+      build().install(join(folder, 'into'), () => undefined, signal),
+      /undefined: nonsense/,
+    );
   });
 });

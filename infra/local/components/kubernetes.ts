@@ -39,7 +39,7 @@ export function kubernetes(local: Local): Component {
   const isLinked = (): boolean => existsSync(`/sys/class/net/${names.link}`);
   const clear = async (): Promise<void> => {
     for (const id of await findOwned(`${home.name}/kubernetes`)) await stopProcess(id, 'SIGKILL', 0);
-    await clearNode({ ...names, runtime: home.nodeRuntime, data: nodeData(home) });
+    await clearNode({ ...names, runtime: home.nodeRuntime });
   };
   const server: ServerProcess = {
     home,

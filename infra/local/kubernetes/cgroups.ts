@@ -19,7 +19,10 @@ export async function whyNoCgroups(): Promise<string | null> {
   const found = await hierarchies();
   if (found.length === 0) return `no control groups are mounted below ${root}`;
   try {
-    for (const folder of found) await access(folder, constants.W_OK);
+    for (const folder of found) {
+      await access(folder, constants.W_OK);
+      await delegate(folder);
+    }
     return null;
   } catch (error) {
     return `the control groups of this machine cannot be changed: ${messageOf(error)}`;

@@ -24,7 +24,7 @@ export async function writeNodeFiles(node: ClusterNode): Promise<void> {
   await Promise.all([
     writeKeys(node, keys),
     writeFile(join(registry, 'hosts.toml'), registryHost(node)),
-    writeFile(join(data, 'containerd.toml'), containerd(node)),
+    writeFile(join(data, 'containerd.toml'), containerd(node, await snapshotterFor(data))),
     writeFile(join(data, 'cni', '10-pods.conflist'), JSON.stringify(podNetwork(node), null, 2)),
     writeFile(join(data, 'kubelet.yaml'), stringify(kubelet(node))),
     writeFile(join(data, 'kubeconfig'), kubeconfig(node, { file: join(keys, 'apiserver.crt') }), {
@@ -79,13 +79,25 @@ async function writeKeys(node: ClusterNode, keys: string): Promise<void> {
     for (const file of ['apiserver.crt', 'apiserver.key']) await rm(join(keys, file), { force: true });
 }
 
+/** `overlayfs`; where the folder is itself on such a file system, which cannot be stacked so, whole copies. */
+async function snapshotterFor(data: string): Promise<'overlayfs' | 'native'> {
+  const folder = join(data, 'overlay-probe');
+  const script = 'cd "$1"; mkdir -p l u w m; mount -t overlay none -o lowerdir=l,upperdir=u,workdir=w m';
+  await mkdir(folder, { recursive: true });
+  const { failed } = await execa('unshare', ['--mount', 'sh', '-euc', script, 'sh', folder], {
+    reject: false,
+  });
+  await rm(folder, { recursive: true, force: true });
+  return failed ? 'native' : 'overlayfs';
+}
+
 /** Plain HTTP, and no credentials: pods bring them as imagePullSecrets. */
 const registryHost = ({ machine, registry }: ClusterNode): string => {
   const url = `http://${machine}:${registry}`;
   return `server = "${url}"\n[host."${url}"]\n  capabilities = ["pull", "resolve"]\n`;
 };
 
-const containerd = ({ data, runtime, plugins }: ClusterNode): string => `version = 2
+const containerd = ({ data, runtime, plugins }: ClusterNode, snapshotter: string): string => `version = 2
 root = "${data}/containerd"
 state = "${runtime}/containerd"
 disabled_plugins = ["io.containerd.internal.v1.opt"]
@@ -102,6 +114,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   conf_dir = "${data}/cni"
 [plugins."io.containerd.grpc.v1.cri".registry]
   config_path = "${data}/hosts"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "${snapshotter}"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
 `;
@@ -157,7 +171,7 @@ const corefile = ({ data, address }: ClusterNode): string => `. {
 	errors
 	health ${address}:10255
 	kubernetes ${dnsDomain} in-addr.arpa {
-		kubeconfig ${data}/kubeconfig
+		kubeconfig "${data}/kubeconfig"
 		ttl 5
 	}
 }

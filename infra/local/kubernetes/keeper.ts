@@ -42,9 +42,7 @@ export async function keepNode(node: ClusterNode, signal: AbortSignal): Promise<
 }
 
 /** Removes what a node that has ended left. */
-export async function clearNode(
-  node: Pick<ClusterNode, 'link' | 'runtime' | 'data' | 'cgroup'>,
-): Promise<void> {
+export async function clearNode(node: Pick<ClusterNode, 'link' | 'runtime' | 'cgroup'>): Promise<void> {
   await clearNamespaces(node);
   await removeCgroups(node.cgroup);
 }

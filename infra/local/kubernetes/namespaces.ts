@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { commandName } from '../processes.js';
-import { nodeName, type ClusterNode } from './node.js';
+import { borrowFolders, returnFolders } from './borrowed.js';
+import { kubeletRoot, nodeName, type ClusterNode } from './node.js';
 
 /** The node's namespaces: process ids, network, mounts, host name. All that is in them ends with `holder`. */
 export type Namespaces = { pid: number; holder: ChildProcess };
@@ -66,15 +67,15 @@ type Run = (command: string, ...args: string[]) => Promise<void>;
 async function prepareMounts({ data, runtime }: ClusterNode, run: Run): Promise<void> {
   // The kubelet links containers' logs there.
   await run('mount', '-t', 'tmpfs', 'none', '/var/log');
-  for (const [index, folder] of borrowed.entries()) {
+  await borrowFolders(async (folder, index) => {
     const own = join(runtime, `borrowed-${index}`);
     await mkdir(own, { recursive: true });
-    if (!existsSync(folder)) {
-      await mkdir(folder, { recursive: true });
-      await writeFile(madeFile(data, index), '');
-    }
     await run('mount', '--bind', own, folder);
-  }
+  });
+  // The path of a socket in it may have 108 bytes, and a home may lie deep.
+  for (const folder of [join(data, 'kubelet'), kubeletRoot(runtime)])
+    await mkdir(folder, { recursive: true });
+  await run('mount', '--bind', join(data, 'kubelet'), kubeletRoot(runtime));
   // Settings that the kubelet makes for the whole machine.
   for (const name of ['vm/overcommit_memory', 'kernel/panic', 'kernel/panic_on_oops']) {
     const copy = join(runtime, name.replace('/', '-'));
@@ -82,11 +83,6 @@ async function prepareMounts({ data, runtime }: ClusterNode, run: Run): Promise<
     await run('mount', '--bind', copy, `/proc/sys/${name}`);
   }
 }
-
-/** Paths fixed in containerd and its shim; the machine's own containerd has its state there too. */
-const borrowed = ['/var/lib/cni', '/run/containerd'];
-/** Says that the machine did not have the folder before. */
-const madeFile = (data: string, index: number): string => join(data, `made-${index}`);
 
 async function connect(node: ClusterNode, pid: number, run: Run): Promise<void> {
   const { link, machine, address } = node;
@@ -109,18 +105,11 @@ async function connect(node: ClusterNode, pid: number, run: Run): Promise<void> 
 }
 
 /** Removes what outlives the namespaces. They have ended. */
-export async function clearNamespaces(node: Pick<ClusterNode, 'link' | 'runtime' | 'data'>): Promise<void> {
+export async function clearNamespaces(node: Pick<ClusterNode, 'link' | 'runtime'>): Promise<void> {
   for (const end = Date.now() + 15_000; existsSync(`/sys/class/net/${node.link}`); await sleep(50)) {
     await execa('ip', ['link', 'delete', node.link], { reject: false });
     if (Date.now() > end) throw new Error(`deleting the network interface "${node.link}": it is still there`);
   }
   await rm(node.runtime, { recursive: true, force: true });
-  for (const [index, folder] of borrowed.entries()) {
-    if (!existsSync(madeFile(node.data, index))) continue;
-    await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
-      // Another stack's node has it mounted, or something else uses it by now.
-      if (!['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT'].includes(error.code ?? '')) throw error;
-    });
-    await rm(madeFile(node.data, index), { force: true });
-  }
+  await returnFolders();
 }

@@ -49,5 +49,8 @@ export const addressesOf = (subnet: number): { machine: string; address: string 
 
 export const nodeData = (home: Home): string => join(home.data, 'kubernetes');
 
+/** The kubelet's folder as the node sees it: a mount of the one in its data. */
+export const kubeletRoot = (runtime: string): string => join(runtime, 'kubelet');
+
 /** While this file is there, the part is not started again: how a test keeps one away for a time. */
 export const holdFile = (runtime: string, part: string): string => join(runtime, `hold-${part}`);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { nodeName, type ClusterNode } from './node.js';
+import { kubeletRoot, nodeName, type ClusterNode } from './node.js';
 
 export const partNames = [
   'containerd',
@@ -34,7 +34,7 @@ export const dnsDomain = 'cluster.local';
 
 /** Every program of the node and how it is started, in order. */
 export function partsOf(node: ClusterNode): Part[] {
-  const { data, address } = node;
+  const { data, runtime, address } = node;
   const keys = join(data, 'keys');
   const kubeconfig = join(data, 'kubeconfig');
   return [
@@ -99,7 +99,7 @@ export function partsOf(node: ClusterNode): Part[] {
       program: 'kubelet',
       args: [
         ...[`--config=${join(data, 'kubelet.yaml')}`, `--kubeconfig=${kubeconfig}`],
-        ...[`--root-dir=${join(data, 'kubelet')}`, `--cert-dir=${join(data, 'keys', 'kubelet')}`],
+        ...[`--root-dir=${kubeletRoot(runtime)}`, `--cert-dir=${join(data, 'keys', 'kubelet')}`],
         ...[`--hostname-override=${nodeName}`, `--node-ip=${address}`],
       ],
       health: `http://${address}:10248/healthz`,

@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import pLimit from 'p-limit';
 import { which } from './path.js';
 import type { Say, Source } from './tool.js';
 
@@ -29,8 +30,13 @@ export async function aptInstall(packages: string[], say: Say, signal: AbortSign
   }
 }
 
-/** Packages of two tools may be installed at once; apt-get then waits for its lock. */
-async function run(args: string[], signal: AbortSignal, cwd = '/'): Promise<void> {
+/** Its lock on what is being installed is waited for, that on the lists is not: several tools may be got at once. */
+const turns = pLimit(1);
+
+const run = (args: string[], signal: AbortSignal, cwd = '/'): Promise<void> =>
+  turns(() => runNow(args, signal, cwd));
+
+async function runNow(args: string[], signal: AbortSignal, cwd: string): Promise<void> {
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   const options = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Use-Pty=0', '--quiet=2'];
   const { exitCode, all, isCanceled } = await execa('apt-get', [...options, ...args], {
