@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import { execa } from 'execa';
@@ -33,7 +34,7 @@ export async function testCluster(): Promise<TestCluster> {
   const { cluster: config } = stack;
   if (!config?.kubeconfig) throw new Error('the stack of this run has no Kubernetes cluster');
   const { kubeconfig } = config;
-  const kubectlPath = (await toolPath('kube')).replace(/kube$/, 'kubectl');
+  const kubectlPath = join(await clusterPrograms(), 'kubectl');
   return {
     stack,
     config,
@@ -53,6 +54,9 @@ export async function testCluster(): Promise<TestCluster> {
     expose: (port) => forward(config.registry.replace(/:\d+$/, ''), 0, port),
   };
 }
+
+/** Folder of the programs that the cluster consists of. */
+export const clusterPrograms = async (): Promise<string> => dirname(await toolPath('kube'));
 
 /**
  * Sends a real signal to one program of the node. After one that ends it, waits for its end; it is started again
