@@ -11,12 +11,12 @@ const context = openContext(stack, logger);
 
 const gateway = await startGateway({
   catalog: async () => (await context.platform()).catalog,
-  listen: listenOn(stack.gateway),
+  listen: listenOn('gateway'),
   stateFolder: stack.state,
   logger,
 });
 const api = createApi(context);
-await api.listen(listenOn(stack.api));
+await api.listen(listenOn('api'));
 logger.info({ api: stack.api, gateway: stack.gateway }, 'listening');
 
 let closing: Promise<void> | null = null;
@@ -28,7 +28,8 @@ const close = async (): Promise<void> => {
 };
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void (closing ??= close()));
 
-function listenOn(url: string): { host: string; port: number } {
-  const { hostname, port } = new URL(url);
+function listenOn(name: 'api' | 'gateway'): { host: string; port: number } {
+  if (stack.listen) return { host: stack.listen.host, port: stack.listen[name] };
+  const { hostname, port } = new URL(stack[name]);
   return { host: hostname, port: Number(port) };
 }

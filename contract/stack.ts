@@ -95,6 +95,8 @@ export const Stack = z.object({
   allowPickle: z.boolean().default(false),
   /** Name of this installation, in the labels of what it makes. */
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/),
+  /** Where the servers listen, if not at the hosts and ports of `api` and `gateway`: in a container. */
+  listen: z.object({ host: z.string(), api: z.number().int(), gateway: z.number().int() }).optional(),
   /** Longest in-flight requests may take once their replica drains. */
   drain: z.string().default('30s'),
 });

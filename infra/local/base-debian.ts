@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { execa } from 'execa';
-import { digestOf, type Digest } from '../../contract/names.js';
+import type { Digest } from '../../contract/names.js';
 import { baseFolder, digestOfBytes, type CachedBase } from './base-cache.js';
 import type { Local } from './components/component.js';
+import { hashing } from './hashing.js';
 import { cacheFolder } from './home.js';
 import { unmountBelow } from './mounts.js';
 
@@ -21,7 +20,11 @@ const unneeded = [
 ];
 
 /** Makes the base image from Debian's packages and keeps it in the cache, in the form it is pushed in. */
-export async function makeBase({ tools, report, signal }: Local): Promise<CachedBase> {
+export async function makeBase({
+  tools,
+  report,
+  signal,
+}: Pick<Local, 'tools' | 'report' | 'signal'>): Promise<CachedBase> {
   if (process.getuid?.() !== 0) throw new Error('making a base image from Debian packages: needs root');
   const debootstrap = await tools.debootstrap();
   const images = cacheFolder('images');
@@ -83,19 +86,6 @@ async function pack(root: string, file: string, signal: AbortSignal): Promise<La
     pipeline(tar.stdout, plain.stream, createGzip(), packed.stream, createWriteStream(file), { signal }),
   ]);
   return { diffId: plain.digest(), digest: packed.digest(), size: packed.size() };
-}
-
-function hashing(): { stream: Transform; digest: () => Digest; size: () => number } {
-  const hash = createHash('sha256');
-  let size = 0;
-  const stream = new Transform({
-    transform(chunk: Buffer, _encoding, next) {
-      hash.update(chunk);
-      size += chunk.length;
-      next(null, chunk);
-    },
-  });
-  return { stream, digest: () => digestOf(hash.digest('hex')), size: () => size };
 }
 
 /** https://github.com/opencontainers/image-spec/blob/main/config.md */

@@ -71,6 +71,7 @@ export async function writeStack(
     // Trying things out on one's own machine is what the local stack is for; `up` says so.
     allowPickle: kept?.allowPickle ?? true,
     name: home.name,
+    listen: kept?.listen,
     drain: kept?.drain,
   } satisfies Record<keyof Stack, unknown>);
   await mkdir(dirname(home.stackFile), { recursive: true });
