@@ -17,10 +17,12 @@ const undoMarks: Record<UndoStep['state'], string> = {
 
 /** The deployment as it stands: a line a stage, then a line for everything that is taken back. */
 export function stageLines(status: DeploymentStatus, columns = 120): string[] {
-  const { service, deployment, state, step, stages, undo } = status;
+  const { service, deployment, state, step, stages, undo, warnings = [] } = status;
   return [
     `${paint('bold', service)}  ${deployment.workflowId}  ${state}${step ? `: ${step}` : ''}`,
     ...stages.map((stage) => stageLine(stage, status, columns - 30)),
+    ...canaryLine(status, columns - 30),
+    ...warnings.map((warning) => `  ${paint('yellow', '!')} ${plain(warning)}`),
     ...undo.map(
       ({ what, state: done, error }) =>
         `  ${undoMarks[done]} undo ${what}${error ? `: ${plain(error)}` : ''}`,
@@ -32,6 +34,22 @@ function stageLine(stage: StageStatus, status: DeploymentStatus, room: number): 
   const now = stage.state === 'running' ? underway(status) : (stage.detail ?? '');
   const line = plain(now.split('\n')[0] ?? '').slice(0, Math.max(room, 20));
   return `  ${marks[stage.state]} ${stage.name.padEnd(15)} ${durationOf(stage).padStart(8)}  ${line}`.trimEnd();
+}
+
+/** Where a canary stands: how far up its steps, and what is seen of it. It belongs to no stage. */
+function canaryLine(status: DeploymentStatus, room: number): string[] {
+  const { canary, state } = status;
+  if (!canary) return [];
+  const { step, steps, weight } = canary;
+  const mark =
+    state === 'running' || state === 'paused'
+      ? marks.running
+      : marks[state === 'succeeded' ? 'done' : 'failed'];
+  const place = `${'█'.repeat(step)}${'░'.repeat(steps - step)} ${step} of ${steps}, ${weight} %`;
+  const seen = status.progress?.message ? `  ${plain(status.progress.message)}` : '';
+  return [
+    `  ${mark} ${'canary'.padEnd(15)} ${''.padStart(8)}  ${(place + seen).slice(0, Math.max(room, 20))}`,
+  ];
 }
 
 /** What the running activity says of itself; a retry says why. */
@@ -55,6 +73,7 @@ export function stepLines({
   undo,
   attempt,
   stage: current,
+  warnings = [],
 }: DeploymentStatus): string[] {
   const again =
     attempt && attempt.number > 1 && attempt.lastError
@@ -62,6 +81,7 @@ export function stepLines({
       : [];
   return [
     ...stages.filter((stage) => stage.state !== 'pending').map(stepLine),
+    ...warnings.map((warning) => `warning: ${plain(warning)}`),
     ...again,
     ...(step ? [step] : []),
     ...undo

@@ -40,7 +40,7 @@ export function plainView(stream: NodeJS.WritableStream): View {
       for (const line of stepLines(status)) tell(line);
       const message = status.progress?.message;
       if (!message || !status.stage || Date.now() - said < saying) return;
-      tell(`${status.stage}: ${message}`);
+      tell(status.canary ? message : `${status.stage}: ${message}`);
       said = Date.now();
     },
     done: () => undefined,

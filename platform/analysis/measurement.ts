@@ -12,18 +12,17 @@ export function duration(ms: number): string {
   return ms < 1_000 ? `${Number(ms.toPrecision(2))} ms` : `${Number((ms / 1_000).toPrecision(3))} s`;
 }
 
-/** Judges a value against its bounds; what is no number is missing. */
-export function within(
-  check: string,
-  value: number,
-  { min, max }: { min?: number | undefined; max?: number | undefined },
-): Measurement {
-  const wanted = [
-    ...(min === undefined ? [] : [`at least ${min}`]),
-    ...(max === undefined ? [] : [`at most ${max}`]),
-  ].join(' and ');
-  if (!Number.isFinite(value))
-    return { check, wanted, verdict: 'missing', why: `${value} is no measurement` };
-  const held = (min === undefined || value >= min) && (max === undefined || value <= max);
-  return { check, wanted, verdict: held ? 'held' : 'failed', measured: String(value) };
+type Bounds = { min?: number | undefined; max?: number | undefined };
+
+/** `at least 1 and at most 2`. */
+export const wantedOf = ({ min, max }: Bounds): string =>
+  [...(min === undefined ? [] : [`at least ${min}`]), ...(max === undefined ? [] : [`at most ${max}`])].join(
+    ' and ',
+  );
+
+/** Judges a value against its bounds. */
+export function within(check: string, value: number, bounds: Bounds): Measurement {
+  const { min = -Infinity, max = Infinity } = bounds;
+  const verdict = value >= min && value <= max ? 'held' : 'failed';
+  return { check, wanted: wantedOf(bounds), verdict, measured: String(value) };
 }

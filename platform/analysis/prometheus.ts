@@ -2,7 +2,7 @@ import { request } from 'undici';
 import { z } from 'zod';
 import { messageOf, SlipwayError } from '../../contract/errors.js';
 import type { Analysis, PrometheusCheck } from '../../contract/strategy.js';
-import { within, type Measurement } from './measurement.js';
+import { wantedOf, within, type Measurement } from './measurement.js';
 
 type Prometheus = NonNullable<Analysis['prometheus']>;
 /** What the placeholders of a query stand for. */
@@ -31,8 +31,7 @@ async function judgeQuery(
     return within(name, await instant(url, fill(query, subject), signal), { min, max });
   } catch (error) {
     signal.throwIfAborted();
-    const missing = within(name, NaN, { min, max });
-    return { ...missing, verdict: 'missing', why: messageOf(error) };
+    return { check: name, wanted: wantedOf({ min, max }), verdict: 'missing', why: messageOf(error) };
   }
 }
 
@@ -97,13 +96,20 @@ async function instant(url: string, query: string, signal: AbortSignal): Promise
     throw answer.errorType === 'bad_data' ? new BadQuery(said) : new Error(said);
   }
   const { data } = answer;
-  if (data.resultType === 'scalar') return Number(data.result[1]);
+  if (data.resultType === 'scalar') return finite(data.result[1]);
   if (data.resultType !== 'vector') throw new BadQuery(`the result is a ${data.resultType}, not one number`);
   const [first, ...others] = data.result;
   if (!first) throw new Error('the query has no result');
   if (others.length > 0)
     throw new BadQuery(`the query has ${data.result.length} results instead of one: aggregate them`);
-  return Number(first.value[1]);
+  return finite(first.value[1]);
+}
+
+/** Prometheus writes numbers as text, and knows `NaN` and `+Inf`. */
+function finite(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value)) throw new Error(`${text} is no measurement`);
+  return value;
 }
 
 async function ask(url: string, query: string, signal: AbortSignal): Promise<z.infer<typeof Answer>> {

@@ -1,4 +1,4 @@
-import { ApplicationFailure } from '@temporalio/activity';
+import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Activities } from '../../activities/index.js';
 import { attend } from '../../activities/attend.js';
@@ -10,7 +10,6 @@ import type { Effect } from '../../contract/journal.js';
 import type { ImageRef } from '../../contract/names.js';
 import type { Grant, Replica } from '../../contract/pipeline.js';
 import type { Platform } from '../../platform/open.js';
-import { serverNow } from './memory-catalog.js';
 import { imageOf, spec, tagOf, type MemoryWorld } from './memory-world.js';
 
 /**
@@ -128,7 +127,9 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
       })),
     // Ends by being tried again when the step is over: the time-skipping server skips no time while an activity runs.
     analyse: async (grant, _candidate, _replicas, _strategy, { weight, until }) => {
-      const left = until === null ? Infinity : until - serverNow();
+      // That server does not say when an attempt was scheduled that is not the first.
+      const { attempt, scheduledTimestampMs } = Context.current().info;
+      const left = until === null ? Infinity : attempt > 1 ? 0 : until - scheduledTimestampMs;
       world.judged.push({ service: grant.service, weight, left });
       if (left > 0)
         throw ApplicationFailure.create({ message: 'it lasts', nextRetryDelay: Math.min(left, 1e9) });

@@ -12,6 +12,8 @@ type Shift = { before: Pick<ServiceRecord, 'live' | 'previous' | 'lastVerified'>
 /** The catalog's promises, kept in memory: grants with fencing, the journal, releases and routes. */
 export class MemoryCatalog implements Catalog {
   readonly journal: JournalEntry[] = [];
+  /** What gateways have counted, by release. */
+  readonly traffic = new Map<string, TrafficFigures>();
   readonly outcomes: { grant: Grant; outcome: GrantOutcome }[] = [];
   private readonly services = new Map<string, Service>();
   private readonly shifts = new Map<string, Shift>();
@@ -133,8 +135,8 @@ export class MemoryCatalog implements Catalog {
 
   async reportTraffic(): Promise<void> {}
 
-  async trafficOf(): Promise<TrafficFigures> {
-    return noTraffic();
+  async trafficOf(_service: string, release: string): Promise<TrafficFigures> {
+    return structuredClone(this.traffic.get(release) ?? noTraffic());
   }
 
   async unshift({ service, effect }: JournalEntry): Promise<Route | null> {

@@ -19,6 +19,9 @@ import { Faults, type ActivityName } from './faults-in-memory.js';
 import { memoryActivities } from './memory-activities.js';
 import { MemoryWorld } from './memory-world.js';
 import './quiet-temporal.js';
+import { until } from './until.js';
+
+export { until };
 
 export type Deployment = WorkflowHandleWithStartDetails<typeof deployModel>;
 /** One run of an activity: when it began and ended, in the order of all events, and what its act threw. */
@@ -237,16 +240,6 @@ const lostReply = (): ApplicationFailure =>
   ApplicationFailure.create({ message: 'the reply was lost', nextRetryDelay: '1ms' });
 
 type Activity = (...args: unknown[]) => Promise<unknown>;
-
-/** Asks again until there is an answer. */
-export async function until<T>(ask: () => Promise<T | null>, budget = 60_000): Promise<T> {
-  for (const end = Date.now() + budget; ;) {
-    const answer = await ask();
-    if (answer !== null) return answer;
-    if (Date.now() > end) throw new Error('waiting: in vain');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 /** How a workflow failed: the `ApplicationFailure`'s type, message and details. Throws if it did not. */
 export async function failureOf(deployment: Deployment): Promise<{

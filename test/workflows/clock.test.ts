@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { ApplicationFailure } from '@temporalio/common';
 import { milliseconds } from '../../contract/quantities.js';
+import { lastingly } from '../support/memory-world.js';
 import { timeSkippingTemporal } from '../support/temporal.js';
 import { failureOf, Laboratory, until, type Deployment } from '../support/workflows.js';
 
@@ -89,6 +90,55 @@ describe('the deadline of a deployment', { timeout: 300_000 }, () => {
   });
 });
 
+describe('a canary step', { timeout: 300_000 }, () => {
+  const steps = (...list: { weight: number; for: string }[]) => ({
+    strategy: { kind: 'canary' as const, steps: list },
+  });
+
+  test('lasts as long as it says', async () => {
+    const service = await laboratory.liveService(laboratory.serviceWithoutOwner());
+    const deployment = await laboratory.deploy(
+      service,
+      steps({ weight: 10, for: '30m' }, { weight: 50, for: '1h' }),
+    );
+    await deployment.result();
+    const took = await lasted(deployment);
+    assert.ok(took >= milliseconds('90m') && took < milliseconds('100m'), `${took} ms`);
+  });
+
+  test('does not count the time it is paused, and neither does the deadline', async () => {
+    const service = await laboratory.liveService(laboratory.serviceWithoutOwner());
+    const deployment = await laboratory.deploy(service, {
+      ...steps({ weight: 10, for: '50m' }),
+      deadline: '1h',
+    });
+    await laboratory.statusWhen(deployment, ({ step }) => step.endsWith('for 50m'));
+    await laboratory.environment.sleep('20m');
+    await laboratory.update(deployment, 'pause');
+    await laboratory.statusWhen(deployment, ({ state }) => state === 'paused');
+    await laboratory.environment.sleep('5h');
+    await laboratory.update(deployment, 'resume');
+    await deployment.result();
+    const took = await lasted(deployment);
+    assert.ok(took >= milliseconds('350m') && took < milliseconds('360m'), `${took / 60_000} min`);
+    const left = laboratory.world.judged.filter((look) => look.service === service).map((look) => look.left);
+    const resumed = left.slice(left.indexOf(Infinity)).find((ms) => Number.isFinite(ms))!;
+    assert.ok(resumed <= milliseconds('30m'), 'what was left of it when it was paused');
+  });
+
+  test('is cut short by the deadline of the deployment', async () => {
+    const service = await laboratory.liveService(laboratory.serviceWithoutOwner());
+    const before = await laboratory.world.census(service);
+    const [deployment] = await laboratory.deployWith(
+      service,
+      (faults) => faults.fail('rollout', inTwoHours, 'after', 1),
+      { ...steps({ weight: 10, for: '1h' }), deadline: '150m' },
+    );
+    assert.equal((await failureOf(deployment)).type, 'DeadlineExceeded');
+    assert.deepEqual(await laboratory.world.census(service), before);
+  });
+});
+
 describe('the owner of a service', { timeout: 300_000 }, () => {
   test('looks again a minute after a deployment for what came up late', async () => {
     const service = laboratory.service();
@@ -98,6 +148,26 @@ describe('the owner of a service', { timeout: 300_000 }, () => {
     laboratory.world.containers.set(late.name, late);
     await laboratory.environment.sleep('2m');
     await until(async () => !laboratory.world.containers.has(late.name) || null);
+  });
+
+  test('tidies what was kept once its time is over, also when there was a deployment in between', async () => {
+    const service = await laboratory.liveService();
+    const keeping = { strategy: { kind: 'blueGreen', keep: '3h' } } as const;
+    await (await laboratory.deploy(service, keeping)).result();
+    await laboratory.settled(service);
+    const there = () =>
+      [...laboratory.world.containers.keys()].filter((name) => name.includes(`${service}.`));
+    assert.equal(there().length, 2);
+    const [failing] = await laboratory.deployWith(service, (faults) =>
+      faults.fail('pushImage', lastingly('PushFailed')),
+    );
+    await failureOf(failing);
+    await laboratory.settled(service);
+    await laboratory.environment.sleep('2h');
+    assert.equal(there().length, 2);
+    await laboratory.environment.sleep('70m');
+    await until(async () => (there().length === 1 ? true : null));
+    assert.deepEqual(there(), [`slipway-${service}.r2-0`]);
   });
 
   test('is asked again every five minutes by who waits: its history may be lost, and with it the queue', async () => {

@@ -23,11 +23,11 @@ const stories: Record<string, Story> = {
   },
   'a canary': {
     ends: 'succeeded',
-    request: { strategy: { kind: 'canary', steps: [{ weight: 20, for: '50ms' }] } },
+    request: { strategy: { kind: 'canary', steps: [{ weight: 20, for: '1ms' }] } },
   },
   'a canary that is judged to be bad': {
     ends: 'failed',
-    request: { strategy: { kind: 'canary', steps: [{ weight: 20, for: '50ms' }] } },
+    request: { strategy: { kind: 'canary', steps: [{ weight: 20, for: '1ms' }] } },
     faults: (faults) => faults.fail('analyse', lastingly('VerificationFailed')),
   },
   'a deployment that keeps what served': {

@@ -1,0 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Asks again until there is an answer. */
+export async function until<T>(ask: () => Promise<T | null>, budget = 60_000): Promise<T> {
+  for (const end = Date.now() + budget; ; await delay(50)) {
+    const answer = await ask();
+    if (answer !== null) return answer;
+    if (Date.now() > end) throw new Error('waiting: in vain');
+  }
+}
