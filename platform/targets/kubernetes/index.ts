@@ -1,6 +1,7 @@
 import { SlipwayError } from '../../../contract/errors.js';
 import type { Target } from '../index.js';
 import { together } from '../together.js';
+import { admit } from './admit.js';
 import { awaitAnswer } from './answer.js';
 import { connect, namespaceOf, type Cluster, type ClusterOptions } from './cluster.js';
 import { evidenceOf } from './evidence.js';
@@ -20,7 +21,7 @@ export function kubernetesTargetOn(cluster: Cluster): Target {
   };
   return {
     kind: 'kubernetes',
-    admit: notYet,
+    admit: (set, strategy, live, watch) => admit(cluster, set, strategy, live, watch),
     place: (set) => [
       {
         node: namespaceOf(cluster, set.spec),
