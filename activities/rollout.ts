@@ -1,5 +1,5 @@
 import type { Grant, Release, Replica } from '../contract/pipeline.js';
-import type { Strategy } from '../contract/strategy.js';
+import { replicasOf, type Strategy } from '../contract/strategy.js';
 import { targetOf, type Platform } from '../platform/open.js';
 import type { PlannedReplica, ReplicaSet, Takeover, Target } from '../platform/targets/index.js';
 import { attend, type Watch } from './attend.js';
@@ -24,10 +24,42 @@ export const rolloutActivities = (platform: Platform) => ({
         return { replicas: kept, detail: 'its replicas are still there' };
       }
       const live = await liveReplicas(platform, grant.service, candidate);
+      await noteRoom(platform, target, { set, strategy, live }, watch);
       const replicas = await startAll(platform, target, set, watch, { strategy, live });
       return { replicas, detail: `${replicas.length} of ${replicas.length} ready` };
     }),
 });
+
+/**
+ * Where no replica may be added, a live one makes way for the first new one, before anything is verified: written down
+ * first, how many there were. Undone last, when the new one is gone and has left its room.
+ */
+async function noteRoom(
+  { catalog }: Platform,
+  target: Target,
+  { set, strategy, live }: Omit<Takeover, 'replicas'>,
+  watch: Watch,
+): Promise<void> {
+  if (strategy.kind !== 'rolling' || live.length === 0) return;
+  if (replicasOf(strategy.maxSurge, set.spec.replicas, 'up') > 0) return;
+  const replicas = target.place(set).map(({ node, name }) => ({ node, name, url: 'http://not-yet' }));
+  const before = await target.traffic({ set, replicas, strategy, live }, watch);
+  if (before === null) return;
+  await perform(
+    catalog,
+    set.grant,
+    {
+      kind: 'traffic',
+      key: 'room',
+      target: target.kind,
+      node: replicas[0]?.node ?? '',
+      release: set.release,
+      before,
+    },
+    () => Promise.resolve(),
+    async () => void (await target.restore(set.grant, before, watch)),
+  );
+}
 
 export function replicaSet(grant: Grant, candidate: Candidate, role: ReplicaSet['role']): ReplicaSet {
   const { id, model, image, spec } = candidate;

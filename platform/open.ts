@@ -56,7 +56,6 @@ function openTargets(stack: Stack, registry: Registry): Platform['targets'] {
       kubernetes: kubernetesTarget({
         ...installation,
         config: stack.cluster,
-        base: stack.base,
         inspect: (image, signal) => imageFacts(registry, image, signal),
       }),
     }),

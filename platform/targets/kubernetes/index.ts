@@ -1,15 +1,20 @@
 import { SlipwayError } from '../../../contract/errors.js';
 import type { Target } from '../index.js';
 import { together } from '../together.js';
-import { admit } from './admit.js';
 import { awaitAnswer } from './answer.js';
 import { connect, namespaceOf, type Cluster, type ClusterOptions } from './cluster.js';
 import { evidenceOf } from './evidence.js';
 import { listWorkloads } from './list.js';
 import { workloadName } from './names.js';
+import { promote } from './promote.js';
 import { awaitWorkload } from './ready.js';
 import { removeWorkload } from './remove.js';
+import { restore } from './restore.js';
+import { roll } from './roll.js';
+import { share } from './share.js';
 import { startWorkload } from './start.js';
+import { snapshot } from './traffic.js';
+import { withdraw } from './withdraw.js';
 
 /** Runs services on a Kubernetes cluster: each release a Deployment with a Service of its own in front of it. */
 export const kubernetesTarget = (options: ClusterOptions): Target => kubernetesTargetOn(connect(options));
@@ -21,7 +26,7 @@ export function kubernetesTargetOn(cluster: Cluster): Target {
   };
   return {
     kind: 'kubernetes',
-    admit: (set, strategy, live, watch) => admit(cluster, set, strategy, live, watch),
+    admit: notYet,
     place: (set) => [
       {
         node: namespaceOf(cluster, set.spec),
@@ -40,15 +45,15 @@ export function kubernetesTargetOn(cluster: Cluster): Target {
         await awaitAnswer(replica, signal);
       });
     },
-    traffic: notYet,
-    roll: notYet,
-    share: notYet,
-    promote: notYet,
-    restore: notYet,
+    traffic: (takeover, watch) => snapshot(cluster, takeover, watch),
+    roll: (takeover, watch, onShare) => roll(cluster, takeover, watch, onShare),
+    share: (takeover, weight, watch) => share(cluster, takeover, weight, watch),
+    promote: (takeover, watch) => promote(cluster, takeover, watch),
+    restore: (grant, before, watch) => restore(cluster, grant, before, watch),
     list: (filter = {}) => listWorkloads(cluster, filter),
     evidence: (replica, lines = 200) => evidenceOf(cluster, replica, lines),
     remove: (replica, grace) => removeWorkload(cluster, replica, grace),
-    withdraw: () => Promise.resolve(),
+    withdraw: (service, live) => withdraw(cluster, service, live),
     retain: () => Promise.resolve(),
   };
 }

@@ -27,4 +27,20 @@ export const annotations = {
   run: 'slipway.dev/run',
   /** Highest fencing token whose deployment was taken back: no attempt under it may change this object any more. */
   fence: 'slipway.dev/fence',
+  /** Fencing token of the deployment that changed this object last. */
+  changed: 'slipway.dev/changed',
+  /** Number of replicas that a live Deployment had before the deployment in `changed` lowered it. */
+  full: 'slipway.dev/full',
+  /** On a service's own objects: the Deployment they belong to. */
+  workload: 'slipway.dev/workload',
+  /** On an HTTPRoute that a canary divides: what it was before. */
+  divided: 'slipway.dev/divided',
+  /** What somebody had changed by hand, and an undo put back. */
+  drift: 'slipway.dev/drift',
 } as const;
+
+/**
+ * Label of a workload's own pods and of those of the release that follows it, so that one selector finds the two, and
+ * not a third that is kept for going back.
+ */
+export const rollLabel = (workload: string): string => `roll.slipway.dev/${workload}`;

@@ -6,6 +6,7 @@ import { urlOf } from './address.js';
 import { adopt, apply, assertOurs, create, nameOf, read } from './apply.js';
 import type { Cluster, ImageFacts } from './cluster.js';
 import { labels } from './labels.js';
+import { makeRoom } from './roll.js';
 import { ensureShared } from './shared.js';
 import { deployment, replicasToBegin, service } from './workload.js';
 
@@ -29,9 +30,11 @@ export async function startWorkload(
       set,
       replicasToBegin(cluster, set, takeover),
       await factsOf(cluster, set, signal),
+      takeover?.live,
     ),
     service: service(cluster, set),
   };
+  if (takeover) await makeRoom(cluster, { set, ...takeover }, { onProgress, signal });
   const [existing, front] = await Promise.all([
     read<V1Deployment>(cluster, wanted.deployment, signal),
     read<V1Service>(cluster, wanted.service, signal),

@@ -1,9 +1,10 @@
 import type { V1Deployment, V1PodTemplateSpec, V1Service } from '@kubernetes/client-node';
 import { milliseconds } from '../../../contract/quantities.js';
+import type { Replica } from '../../../contract/pipeline.js';
 import type { ReplicaSet, Takeover } from '../index.js';
 import type { Cluster, ImageFacts } from './cluster.js';
 import { namespaceOf } from './cluster.js';
-import { annotations, labels } from './labels.js';
+import { annotations, labels, rollLabel } from './labels.js';
 import { workloadName } from './names.js';
 import { podSpec } from './pod.js';
 import { ownerLabels, type Named } from './pull-secret.js';
@@ -45,6 +46,7 @@ export function deployment(
   set: ReplicaSet,
   replicas: number,
   image: ImageFacts | null,
+  live: Replica[] = [],
 ): V1Deployment & Named & { spec: { template: V1PodTemplateSpec } } {
   const name = workloadName(set.grant.service, set.grant.token, set.role);
   const labelled = labelsOf(cluster, set);
@@ -61,12 +63,16 @@ export function deployment(
       revisionHistoryLimit: 1,
       progressDeadlineSeconds: deadlineOf(set),
       template: {
-        metadata: { labels: labelled, annotations: annotated },
+        metadata: { labels: { ...labelled, ...rollLabels(name, live) }, annotations: annotated },
         spec: podSpec(cluster, set, name, image),
       },
     },
   };
 }
+
+/** One selector finds a live workload's pods and those of the release that follows it. */
+const rollLabels = (workload: string, live: Replica[]): Record<string, string> =>
+  Object.fromEntries([workload, ...live.map(({ name }) => name)].map((name) => [rollLabel(name), 'true']));
 
 /** The Service in front of one release: what gateways and verification reach it by. */
 export function service(cluster: Cluster, set: ReplicaSet): V1Service & Named {

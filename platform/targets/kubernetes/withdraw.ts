@@ -1,0 +1,45 @@
+import type { KubernetesObject } from '@kubernetes/client-node';
+import type { Replica } from '../../../contract/pipeline.js';
+import { ask } from './ask.js';
+import type { Cluster } from './cluster.js';
+import { annotations, labels } from './labels.js';
+import { everywhere, selector } from './list.js';
+import { removeExactly } from './put.js';
+import { stableKinds } from './stable.js';
+
+/** Removes a service's own objects that belong to none of the live workloads. */
+export async function withdraw(cluster: Cluster, service: string, live: Replica[]): Promise<void> {
+  const labelSelector = selector(cluster, { [labels.service]: service });
+  const found = await Promise.all(
+    Object.values(stableKinds).map(async (kind) => {
+      const items = await everywhere(cluster, (namespace) =>
+        ask(cluster, `listing ${kind.kind}`, () =>
+          cluster.objects.list<KubernetesObject>(
+            kind.apiVersion,
+            kind.kind,
+            namespace,
+            undefined,
+            undefined,
+            undefined,
+            undefined,
+            labelSelector,
+          ),
+        ),
+      );
+      return items.map((item) => ({ ...item, ...kind }));
+    }),
+  );
+  await Promise.all(
+    found
+      .flat()
+      .filter((object) => isStray(object, live))
+      .map((object) => removeExactly(cluster, object)),
+  );
+}
+
+/** Releases' own Services carry the label of their workload, and go with it. */
+function isStray({ metadata }: KubernetesObject, live: Replica[]): boolean {
+  if (metadata?.labels?.[labels.workload] !== undefined) return false;
+  const workload = metadata?.annotations?.[annotations.workload];
+  return !live.some(({ node, name }) => node === metadata?.namespace && name === workload);
+}
