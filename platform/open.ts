@@ -1,7 +1,6 @@
 import Docker from 'dockerode';
 import type { TargetKind } from '../contract/deploy.js';
 import { SlipwayError } from '../contract/errors.js';
-import { milliseconds } from '../contract/quantities.js';
 import type { Stack } from '../contract/stack.js';
 import { openCache, type Cache } from './cache.js';
 import type { Catalog } from './catalog/index.js';
@@ -14,6 +13,7 @@ import { s3Storage } from './storage/s3.js';
 import { dockerTarget } from './targets/docker.js';
 import { engineOptions } from './targets/engine.js';
 import type { Target } from './targets/index.js';
+import { installationOf } from './targets/installation.js';
 import { kubernetesTarget } from './targets/kubernetes/index.js';
 
 /** The outside world, each part behind its interface. Composed once in every process. */
@@ -44,18 +44,14 @@ export async function openPlatform(stack: Stack): Promise<Platform> {
 }
 
 function openTargets(stack: Stack, registry: Registry): Platform['targets'] {
-  const installation = {
-    stack: stack.name,
-    credentials: stack.registry,
-    allowPickle: stack.allowPickle,
-    drain: milliseconds(stack.drain),
-  };
+  const installation = installationOf(stack);
   return {
     docker: dockerTarget({ ...installation, nodes: stack.nodes }),
     ...(stack.cluster && {
       kubernetes: kubernetesTarget({
         ...installation,
         config: stack.cluster,
+        base: stack.base,
         inspect: (image, signal) => imageFacts(registry, image, signal),
       }),
     }),

@@ -1,6 +1,6 @@
 import type { JournalEntry } from '../../contract/journal.js';
 import type { ImageRef } from '../../contract/names.js';
-import type { Release, Route } from '../../contract/pipeline.js';
+import type { Release, Replica, Route } from '../../contract/pipeline.js';
 import type { ServiceRecord } from '../../contract/service.js';
 import type { Stack } from '../../contract/stack.js';
 import type { Catalog } from '../catalog/index.js';
@@ -8,15 +8,21 @@ import { registryCensus, type CountedRepository } from '../images/census.js';
 import type { Registry } from '../images/index.js';
 import { listUploads } from '../storage/uploads.js';
 import { countNodes, type NodeCount } from '../targets/docker-count.js';
+import { installationOf } from '../targets/installation.js';
+import { countCluster, type ClusterCount } from '../targets/kubernetes/count.js';
 
 /** What there is, before it is judged. */
 export type Count = {
   base: ImageRef;
   nodes: NodeCount[];
+  /** Null: the installation has no cluster. */
+  cluster: ClusterCount | null;
   repositories: CountedRepository[];
   uploads: { id: string; key: string; size: number; startedAt: string }[];
   services: ServiceRecord[];
   routes: Route[];
+  /** Replicas that stay for an instant way back. */
+  kept: Replica[];
   effects: JournalEntry[];
   releases: Release[];
   /** Images that some service may go back to, which the registry no longer has. */
@@ -25,8 +31,9 @@ export type Count = {
 
 /** Counts everything; the catalog last, so that what was made meanwhile is found accounted for. */
 export async function countAll(stack: Stack, registry: Registry, catalog: Catalog): Promise<Count> {
-  const [nodes, repositories, uploads] = await Promise.all([
+  const [nodes, cluster, repositories, uploads] = await Promise.all([
     countNodes(stack.name, stack.nodes),
+    stack.cluster && countCluster({ ...installationOf(stack), config: stack.cluster, base: stack.base }),
     registryCensus(registry),
     listUploads(stack.s3),
   ]);
@@ -34,8 +41,21 @@ export async function countAll(stack: Stack, registry: Registry, catalog: Catalo
   const releases = (await Promise.all(services.map(({ service }) => catalog.listReleases(service)))).flat();
   const { routes } = await catalog.routes();
   const effects = await catalog.allOpenEffects();
-  const lost = await lostImages(registry, services, releases);
-  return { base: stack.base, nodes, repositories, uploads, services, routes, effects, releases, lost };
+  const kept = await Promise.all(services.map(({ service }) => catalog.keptReplicas(service)));
+  return {
+    base: stack.base,
+    nodes,
+    cluster,
+    repositories,
+    uploads,
+    services,
+    routes,
+    // Expired ones are tidied by the service's owner, in a moment.
+    kept: kept.flat().flatMap(({ replicas }) => replicas),
+    effects,
+    releases,
+    lost: await lostImages(registry, services, releases),
+  };
 }
 
 async function lostImages(

@@ -2,6 +2,7 @@ import { describeEffect, type JournalEntry } from '../../contract/journal.js';
 import type { ReplicaState } from '../targets/index.js';
 import type { Count } from './count.js';
 import type { CensusItem } from './schema.js';
+import type { ClusterObject } from '../targets/kubernetes/count.js';
 
 type Verdict = Pick<CensusItem, 'accounted' | 'reason'>;
 const by = (reason: string): Verdict => ({ accounted: true, reason });
@@ -20,6 +21,7 @@ export function judgeCount(count: Count): CensusItem[] {
         item('container', `${container.name} on ${container.node}`, judgeContainer(count, container)),
       ),
     ),
+    ...judgeCluster(count),
     ...nodes.flatMap(({ node, images }) =>
       images.map((image) => item('image', `${image.name} on ${node}`, judgeImage(count, image))),
     ),
@@ -49,6 +51,43 @@ export function judgeCount(count: Count): CensusItem[] {
   ];
 }
 
+function judgeCluster(count: Count): CensusItem[] {
+  const { cluster } = count;
+  if (!cluster) return [];
+  const { error, workloads, objects } = cluster;
+  const at = (namespace: string): string => `in namespace ${namespace}`;
+  return [
+    item('cluster', 'kubernetes', error === null ? by('answers') : orphan(error)),
+    ...workloads.map((workload) =>
+      item('deployment', `${workload.name} ${at(workload.node)}`, judgeContainer(count, workload)),
+    ),
+    ...objects.map((object) =>
+      item('object', `${object.kind} ${object.name} ${at(object.namespace)}`, judgeObject(count, object)),
+    ),
+  ];
+}
+
+/** What belongs to a Deployment goes with it; what a service keeps, with its route; what all share, with the last one. */
+function judgeObject(count: Count, { namespace, service, workload }: ClusterObject): Verdict {
+  const here = count.cluster!.workloads.filter(({ node }) => node === namespace);
+  if (workload !== null)
+    return here.some(({ name }) => name === workload)
+      ? by(`belongs to ${workload}`)
+      : orphan(`its deployment ${workload} does not exist`);
+  if (service === null)
+    return here.length > 0
+      ? by('shared by all workloads here')
+      : orphan('there is no workload here any more');
+  const route = count.routes.find((one) => one.service === service);
+  if (route?.replicas.some(({ node }) => node === namespace)) return by(`serves ${service}`);
+  const entry = count.effects.find(
+    (one) => one.service === service && one.effect.kind === 'traffic' && one.effect.node === namespace,
+  );
+  return entry
+    ? by(`made by the deployment under way "${entry.deployment}"`)
+    : orphan(`service ${service} is not served from here`);
+}
+
 const item = (kind: CensusItem['kind'], name: string, verdict: Verdict): CensusItem => ({
   kind,
   name,
@@ -65,6 +104,8 @@ function judgeContainer(count: Count, container: ReplicaState): Verdict {
     replicas.some((replica) => replica.node === node && replica.name === name),
   );
   if (route) return by(`serves ${route.service}`);
+  if (count.kept.some((replica) => replica.node === node && replica.name === name))
+    return by('kept for an instant way back');
   const entry = count.effects.find(
     ({ effect }) => effect.kind === 'replica' && effect.node === node && effect.name === name,
   );
@@ -111,17 +152,19 @@ function judgeEffect({ services }: Count, entry: JournalEntry): Verdict {
     : orphan(`its deployment "${entry.deployment}" holds no grant any more, so nobody will undo it`);
 }
 
-function judgeRoute({ routes, services, releases, nodes }: Count, service: string): Verdict {
+function judgeRoute({ routes, services, releases, nodes, cluster }: Count, service: string): Verdict {
   const route = routes.find((one) => one.service === service)!;
   const live = services.find((record) => record.service === service)?.live ?? null;
   if (live !== route.release)
     return orphan(`goes to ${route.release}, but the live release is ${live ?? 'none'}`);
   if (!releases.some(({ id }) => id === route.release))
     return orphan(`goes to the unknown release ${route.release}`);
-  const containers = nodes.flatMap((node) => node.containers);
+  const containers = [...nodes.flatMap((node) => node.containers), ...(cluster?.workloads ?? [])];
   for (const { node, name } of route.replicas) {
     // Of a node that is away nothing is known; that is told of the node.
     if (nodes.some((one) => one.node === node && one.error !== null)) continue;
+    // Whatever is on no node of ours is in the cluster.
+    if (cluster?.error && !nodes.some((one) => one.node === node)) continue;
     const container = containers.find((one) => one.node === node && one.name === name);
     if (!container) return orphan(`its replica ${name} on ${node} does not exist`);
     if (!container.running) return orphan(`its replica ${name} on ${node} does not run`);

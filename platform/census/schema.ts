@@ -3,6 +3,9 @@ import { z } from 'zod';
 export const censusKinds = [
   'node',
   'container',
+  'cluster',
+  'deployment',
+  'object',
   'image',
   'tag',
   'upload',

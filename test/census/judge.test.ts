@@ -103,7 +103,9 @@ const healthy = (): Count => ({
       holder: null,
     },
   ],
+  cluster: null,
   routes: [route],
+  kept: [],
   effects: [],
   releases: [release(2), release(1)],
   lost: new Set(),
@@ -198,6 +200,48 @@ describe('the census', () => {
       assert.match(first ?? 'nothing', found);
       assert.deepEqual(others, []);
     });
+
+  test('of a cluster: what serves, what is kept and what a deployment makes is accounted for, the rest is told', () => {
+    const count = healthy();
+    const workload = (name: string) => container({ node: 'ml', name });
+    const object = (kind: string, name: string, service: string | null, of: string | null) => ({
+      kind,
+      namespace: 'ml',
+      name,
+      service,
+      workload: of,
+    });
+    count.routes = [{ ...route, replicas: [{ node: 'ml', name: 'iris--r2', url: 'http://n:1' }] }];
+    count.nodes[0]!.containers.shift();
+    count.kept = [{ node: 'ml', name: 'iris--r1', url: 'http://n:2' }];
+    count.cluster = {
+      error: null,
+      workloads: [workload('iris--r2'), workload('iris--r1')],
+      objects: [
+        object('Service', 'iris--r2', 'iris', 'iris--r2'),
+        object('Service', 'iris', 'iris', null),
+        object('Secret', 'slipway-dev', null, null),
+      ],
+    };
+    assert.deepEqual(unaccounted(count), []);
+    count.kept = [];
+    assert.deepEqual(unaccounted(count), [
+      'deployment iris--r1 in namespace ml: gets no traffic and belongs to no deployment under way',
+    ]);
+    count.cluster.workloads.pop();
+    count.cluster.objects.push(
+      object('Pod', 'iris--r1-x', 'iris', 'iris--r1'),
+      object('Ingress', 'old', 'old', null),
+      { ...object('Secret', 'slipway-dev', null, null), namespace: 'other' },
+    );
+    assert.deepEqual(unaccounted(count), [
+      'object Pod iris--r1-x in namespace ml: its deployment iris--r1 does not exist',
+      'object Ingress old in namespace ml: service old is not served from here',
+      'object Secret slipway-dev in namespace other: there is no workload here any more',
+    ]);
+    count.cluster = { error: 'refused', workloads: [], objects: [] };
+    assert.deepEqual(unaccounted(count), ['cluster kubernetes: refused']);
+  });
 
   test('of a node that is away tells just that', () => {
     const count = healthy();

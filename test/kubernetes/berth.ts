@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { ServeSpec } from '../../contract/deploy.js';
 import { KubernetesSpec } from '../../contract/kubernetes.js';
 import type { ImageRef } from '../../contract/names.js';
 import type { Progress, Replica } from '../../contract/pipeline.js';
+import { Strategy } from '../../contract/strategy.js';
 import { imageFacts } from '../../platform/images/facts.js';
 import { createRegistry } from '../../platform/images/registry.js';
 import { connect, type Cluster, type ClusterOptions } from '../../platform/targets/kubernetes/cluster.js';
@@ -14,6 +18,7 @@ import { testCluster, type TestCluster } from '../support/cluster.js';
 export class Berth {
   readonly seen: Progress[] = [];
   readonly target: Target;
+  #folder: string | undefined;
 
   private constructor(
     readonly test: TestCluster,
@@ -35,6 +40,11 @@ export class Berth {
   /** The same installation seen by somebody else: with another kubeconfig or other settings. */
   other(changes: Partial<ClusterOptions>): Berth {
     return new Berth(this.test, this.name, connect(optionsOf(this.test, this.name, changes)));
+  }
+
+  /** Asks whether a set could be rolled out. */
+  admit(set: ReplicaSet, strategy: object = {}, live: Replica[] = []): Promise<string[]> {
+    return this.target.admit(set, Strategy.parse({ kind: 'rolling', ...strategy }), live, this.watch());
   }
 
   watch(signal: AbortSignal = new AbortController().signal): Watch {
@@ -85,6 +95,50 @@ export class Berth {
     return replica;
   }
 
+  /**
+   * Path of a kubeconfig of somebody who may only do what `rules` say, in the namespace; nothing by default. The second is
+   * the token in it.
+   */
+  async somebody(name: string, rules: object[] = []): Promise<{ kubeconfig: string; token: string }> {
+    await this.kubectl('create', 'serviceaccount', name);
+    const metadata = { name };
+    const rbac = { apiGroup: 'rbac.authorization.k8s.io', name };
+    await this.apply(
+      { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata, rules },
+      {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        metadata,
+        roleRef: { ...rbac, kind: 'Role' },
+        subjects: [{ kind: 'ServiceAccount', name, namespace: this.name }],
+      },
+    );
+    const token = await this.kubectl('create', 'token', name);
+    return { kubeconfig: await this.writeKubeconfig(name, { token }), token };
+  }
+
+  /** Writes a kubeconfig like the administrator's with another user, and other settings of the cluster. */
+  async writeKubeconfig(name: string, user: object, cluster: object = {}): Promise<string> {
+    this.#folder ??= await mkdtemp(join(tmpdir(), 'slipway-berth-'));
+    const path = join(this.#folder, name);
+    const { server, caData } = this.test.kubeConfig().getCurrentCluster()!;
+    const config = {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'c', cluster: { server, 'certificate-authority-data': caData, ...cluster } }],
+      users: [{ name, user }],
+      contexts: [{ name: 'ctx', context: { cluster: 'c', user: name } }],
+      'current-context': 'ctx',
+    };
+    await writeFile(path, JSON.stringify(config), { mode: 0o600 });
+    return path;
+  }
+
+  /** The same installation seen with another kubeconfig. */
+  as(kubeconfig: string): Berth {
+    return this.other({ config: { ...this.cluster.config, kubeconfig } });
+  }
+
   /** kubectl in the namespace. */
   kubectl(...args: string[]): Promise<string> {
     return this.test.kubectl(['-n', this.name, ...args]);
@@ -101,6 +155,7 @@ export class Berth {
 
   async close(): Promise<void> {
     await this.test.kubectl(['delete', 'namespace', this.name, '--wait=false']);
+    if (this.#folder !== undefined) await rm(this.#folder, { recursive: true });
   }
 }
 
@@ -112,6 +167,7 @@ const optionsOf = (
   stack: name,
   config: { ...config, namespace: name },
   credentials: stack.registry,
+  base: stack.base,
   inspect: (image, signal) => imageFacts(createRegistry(stack.registry), image, signal),
   allowPickle: false,
   drain: 2_000,

@@ -21,6 +21,7 @@ export async function ask<T>(
   try {
     return await once(cluster, doing, call, options);
   } catch (error) {
+    options.signal?.throwIfAborted();
     if (!(error instanceof ApiException) || (error.code !== 401 && error.code !== 403))
       throw translate(cluster, doing, error);
     // An apiserver that has just begun knows neither all users nor all roles yet.
@@ -30,6 +31,7 @@ export async function ask<T>(
   try {
     return await once(cluster, doing, call, options);
   } catch (error) {
+    options.signal?.throwIfAborted();
     throw translate(cluster, doing, error);
   }
 }

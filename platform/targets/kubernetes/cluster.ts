@@ -3,10 +3,10 @@ import {
   AuthorizationV1Api,
   AutoscalingV2Api,
   CoreV1Api,
+  CustomObjectsApi,
   KubernetesObjectApi,
   NetworkingV1Api,
   PolicyV1Api,
-  VersionApi,
 } from '@kubernetes/client-node';
 import type { ImageRef } from '../../../contract/names.js';
 import type { ClusterConfig } from '../../../contract/stack.js';
@@ -24,6 +24,8 @@ export type Cluster = {
   drain: number;
   /** For pulling, as an imagePullSecret. */
   credentials: { username: string; password: string };
+  /** Image that source images are built on: tells what a release that is yet to be built will run on. */
+  base?: ImageRef;
   /** Reads an image's configuration in the registry; null when it is not there. */
   inspect?: (image: ImageRef, signal?: AbortSignal) => Promise<ImageFacts | null>;
   kubeconfig: Connection;
@@ -33,7 +35,7 @@ export type Cluster = {
   autoscaling: AutoscalingV2Api;
   policy: PolicyV1Api;
   authorization: AuthorizationV1Api;
-  version: VersionApi;
+  custom: CustomObjectsApi;
   objects: KubernetesObjectApi;
 };
 
@@ -41,7 +43,7 @@ export type { ImageFacts };
 
 export type ClusterOptions = Pick<
   Cluster,
-  'config' | 'stack' | 'allowPickle' | 'drain' | 'credentials' | 'inspect'
+  'config' | 'stack' | 'allowPickle' | 'drain' | 'credentials' | 'base' | 'inspect'
 >;
 
 /** Reads the kubeconfig, or the pod's own service account; asks the cluster nothing yet. */
@@ -56,7 +58,7 @@ export function connect(options: ClusterOptions): Cluster {
     autoscaling: kubeconfig.makeApiClient(AutoscalingV2Api),
     policy: kubeconfig.makeApiClient(PolicyV1Api),
     authorization: kubeconfig.makeApiClient(AuthorizationV1Api),
-    version: kubeconfig.makeApiClient(VersionApi),
+    custom: kubeconfig.makeApiClient(CustomObjectsApi),
     objects: KubernetesObjectApi.makeApiClient(kubeconfig),
   };
 }

@@ -1,6 +1,6 @@
-import { SlipwayError } from '../../../contract/errors.js';
 import type { Target } from '../index.js';
 import { together } from '../together.js';
+import { admit } from './admit.js';
 import { awaitAnswer } from './answer.js';
 import { connect, namespaceOf, type Cluster, type ClusterOptions } from './cluster.js';
 import { evidenceOf } from './evidence.js';
@@ -21,12 +21,9 @@ export const kubernetesTarget = (options: ClusterOptions): Target => kubernetesT
 
 /** The same on clients that exist already. */
 export function kubernetesTargetOn(cluster: Cluster): Target {
-  const notYet = (): never => {
-    throw new SlipwayError('InvalidInput', 'target: "kubernetes" is not ready yet');
-  };
   return {
     kind: 'kubernetes',
-    admit: notYet,
+    admit: (set, strategy, live, watch) => admit(cluster, set, strategy, live, watch),
     place: (set) => [
       {
         node: namespaceOf(cluster, set.spec),

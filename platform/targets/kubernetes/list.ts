@@ -1,4 +1,5 @@
 import type { V1Deployment, V1Pod, V1Service } from '@kubernetes/client-node';
+import { SlipwayError } from '../../../contract/errors.js';
 import type { ReplicaState, Target } from '../index.js';
 import { urlOf } from './address.js';
 import { ask } from './ask.js';
@@ -6,9 +7,6 @@ import type { Cluster } from './cluster.js';
 import { annotations, labels } from './labels.js';
 
 type Filter = NonNullable<Parameters<Target['list']>[0]>;
-
-/** Namespaces that the installation looks at; undefined: all. */
-export const namespacesOf = ({ config }: Pick<Cluster, 'config'>): string[] | undefined => config.namespaces;
 
 /** `slipway.dev/stack=local,slipway.dev/service=iris`, with what is given. */
 export const selector = (
@@ -19,13 +17,22 @@ export const selector = (
     .flatMap(([label, value]) => (value === undefined ? [] : [`${label}=${value}`]))
     .join(',');
 
-/** Runs a list call in every namespace that the installation looks at, or once for all of them. */
+/**
+ * Runs a list call in every namespace that the installation looks at: those it is limited to, else all at once; where
+ * that is not allowed, its own.
+ */
 export async function everywhere<T>(
-  cluster: Cluster,
+  { config }: Pick<Cluster, 'config'>,
   call: (namespace: string | undefined) => Promise<{ items: T[] }>,
 ): Promise<T[]> {
-  const lists = await Promise.all((namespacesOf(cluster) ?? [undefined]).map(call));
-  return lists.flatMap(({ items }) => items);
+  try {
+    const lists = await Promise.all((config.namespaces ?? [undefined]).map(call));
+    return lists.flatMap(({ items }) => items);
+  } catch (error) {
+    const forbidden = error instanceof SlipwayError && error.details['reason'] === 'Forbidden';
+    if (config.namespaces || !forbidden) throw error;
+    return (await call(config.namespace)).items;
+  }
 }
 
 /** An installation's workloads, found by label, matching all given fields; one entry for each Deployment. */

@@ -1,0 +1,12 @@
+import { milliseconds } from '../../contract/quantities.js';
+import type { Stack } from '../../contract/stack.js';
+
+/** What holds for every target of an installation. */
+export const installationOf = (stack: Stack) => ({
+  /** Its name, in labels. */
+  stack: stack.name,
+  credentials: stack.registry,
+  allowPickle: stack.allowPickle,
+  /** Milliseconds that requests in flight may take once their replica ends. */
+  drain: milliseconds(stack.drain),
+});

@@ -1,0 +1,67 @@
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { messageOf } from '../../../contract/errors.js';
+import type { ReplicaState } from '../index.js';
+import { ask } from './ask.js';
+import { connect, type ClusterOptions } from './cluster.js';
+import { labels } from './labels.js';
+import { everywhere, listWorkloads, selector } from './list.js';
+
+/** Kinds of objects, beside Deployments, that an installation has in a cluster. */
+const kinds = [
+  { apiVersion: 'v1', kind: 'Service' },
+  { apiVersion: 'v1', kind: 'Pod' },
+  { apiVersion: 'v1', kind: 'Secret' },
+  { apiVersion: 'v1', kind: 'ServiceAccount' },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
+  { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
+  { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
+];
+
+/** An object other than a Deployment. Without `service`, it is shared by all workloads of its namespace. */
+export type ClusterObject = {
+  kind: string;
+  namespace: string;
+  name: string;
+  service: string | null;
+  /** Deployment that it belongs to, and goes with; null for what a service keeps from release to release. */
+  workload: string | null;
+};
+
+/** What a cluster holds of an installation; `error` says why it could not be asked. */
+export type ClusterCount = { workloads: ReplicaState[]; objects: ClusterObject[]; error: string | null };
+
+/** Counts an installation's objects in a cluster; one that is away is part of the answer. */
+export async function countCluster(options: ClusterOptions): Promise<ClusterCount> {
+  try {
+    const cluster = connect(options);
+    const labelSelector = selector(cluster);
+    const found = await Promise.all(
+      kinds.map(async ({ apiVersion, kind }) => {
+        const items = await everywhere(cluster, (namespace) =>
+          ask(cluster, `listing ${kind}`, () =>
+            cluster.objects.list<KubernetesObject>(
+              apiVersion,
+              kind,
+              namespace,
+              undefined,
+              undefined,
+              undefined,
+              undefined,
+              labelSelector,
+            ),
+          ),
+        );
+        return items.map(({ metadata }) => ({
+          kind,
+          namespace: metadata?.namespace ?? '',
+          name: metadata?.name ?? '',
+          service: metadata?.labels?.[labels.service] ?? null,
+          workload: metadata?.labels?.[labels.workload] ?? null,
+        }));
+      }),
+    );
+    return { workloads: await listWorkloads(cluster, {}), objects: found.flat(), error: null };
+  } catch (error) {
+    return { workloads: [], objects: [], error: messageOf(error) };
+  }
+}

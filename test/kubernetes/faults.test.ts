@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { holdPart, killPart, releasePart } from '../support/cluster.js';
+import { FaultWorker } from '../support/faults.js';
+import { Harbour } from '../support/harbour.js';
+import { killComponent, repair } from '../support/stack.js';
+import { strategies } from './strategies.js';
+
+const verify = { samples: [{ input: 'Ada', expect: 'Bye, Ada!' }] };
+
+describe('a cluster that is away', () => {
+  let harbour: Harbour;
+  before(async () => {
+    harbour = await Harbour.open();
+  });
+  after(() => harbour.close());
+
+  test('the apiserver away for 60 s in the middle of a rollout: it goes on by itself', async () => {
+    const model = await harbour.model();
+    await harbour.yard.ship(harbour.request(model));
+    await harbour.retrain(model, { greeting: 'Bye', delayMs: 4_000 });
+    await harbour.losesNone(model, async () => {
+      const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
+      await untilStage(harbour, handle, 'rollout');
+      await delay(1_500);
+      await holdPart('apiserver');
+      try {
+        await delay(60_000);
+      } finally {
+        await releasePart('apiserver');
+      }
+      await handle.result();
+    });
+    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Bye, Ada!');
+    await harbour.assertOnly(model, `${model}.r2`, 2);
+    await harbour.yard.assertNothingLeft();
+  });
+
+  for (const part of [
+    'apiserver',
+    'etcd',
+    'controller-manager',
+    'scheduler',
+    'kubelet',
+    'containerd',
+    'proxy',
+  ] as const)
+    test(`${part} killed while a release is rolled out: it goes on by itself`, async () => {
+      const model = await harbour.model();
+      await harbour.yard.ship(harbour.request(model));
+      await harbour.retrain(model, { greeting: 'Bye', delayMs: 2_000 });
+      const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
+      await untilStage(harbour, handle, 'rollout');
+      await delay(500);
+      await killPart(part, 'SIGKILL');
+      await handle.result();
+      assert.equal(await harbour.yard.predict(model, 'Ada'), 'Bye, Ada!');
+      await harbour.yard.assertNothingLeft();
+    });
+
+  test('the apiserver away while a failed release is taken back: the undo ends', async () => {
+    const model = await harbour.model();
+    await harbour.yard.ship(harbour.request(model));
+    const objects = await harbour.objects(model);
+    await harbour.retrain(model, { wrong: true });
+    const handle = await harbour.yard.deploy(harbour.request(model));
+    await untilStage(harbour, handle, 'verify');
+    await holdPart('apiserver');
+    await delay(5_000);
+    await releasePart('apiserver');
+    assert.equal((await harbour.yard.failure(handle)).type, 'VerificationFailed');
+    assert.deepEqual(await harbour.objects(model), objects);
+    await harbour.yard.assertNothingLeft();
+  });
+});
+
+describe('workers that fail, with Kubernetes', () => {
+  let harbour: Harbour;
+  before(async () => {
+    harbour = await Harbour.open();
+    await killComponent('worker', 'SIGTERM');
+  });
+  after(async () => {
+    await repair();
+    await harbour.close();
+  });
+
+  test('every activity acts and its first reply is lost: each strategy comes out as if nothing had happened', async () => {
+    const worker = await FaultWorker.start({ loseFirstReply: 'all' });
+    try {
+      const model = await harbour.model();
+      await harbour.yard.ship(harbour.request(model));
+      for (const [index, { strategy }] of strategies.entries()) {
+        const greeting = `Bye ${index}`;
+        await harbour.retrain(model, { greeting }, `2026010${index + 2}`);
+        const samples = [{ input: 'Ada', expect: `${greeting}, Ada!` }];
+        const request = harbour.request(model, { strategy, verify: { samples } });
+        await harbour.losesNone(model, () => harbour.yard.ship(request), 20);
+        assert.equal(await harbour.yard.predict(model, 'Ada'), `${greeting}, Ada!`);
+        await harbour.yard.assertNothingLeft();
+      }
+      await harbour.retrain(model, { wrong: true }, '20260109');
+      const failing = await harbour.yard.deploy(harbour.request(model));
+      assert.equal((await harbour.yard.failure(failing)).type, 'VerificationFailed');
+      await harbour.assertOnly(model, `${model}.r4`, 2);
+      const lost = await worker.lost();
+      for (const activity of ['rollout', 'verify', 'roll', 'share', 'promote', 'shift', 'undoEffect'])
+        assert.ok(lost.includes(activity), `${activity} has lost a reply`);
+      await harbour.yard.assertNothingLeft();
+    } finally {
+      await worker.end('SIGTERM');
+    }
+  });
+
+  for (const activity of ['rollout', 'roll', 'promote', 'shift'] as const)
+    test(`presumed dead in ${activity}, it wakes up after its deployment was undone: the late effect does not win`, async () => {
+      const first = await FaultWorker.start();
+      const model = await harbour.model();
+      await harbour.yard.ship(harbour.request(model));
+      await harbour.retrain(model, { greeting: 'Bye' });
+      await first.end('SIGTERM');
+      const sleeper = await FaultWorker.start({ holdBefore: [activity] });
+      const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
+      await sleeper.held(activity);
+      sleeper.freeze();
+      const worker = await FaultWorker.start();
+      try {
+        await handle.terminate('the worker is presumed dead');
+        await harbour.yard.untilFree(model);
+        await harbour.yard.assertNothingLeft();
+        await sleeper.release();
+        sleeper.thaw();
+        await delay(5_000);
+        assert.equal(await harbour.yard.predict(model, 'Ada'), 'Hello, Ada!');
+        await harbour.yard.ship(harbour.request(model, { verify }));
+        await harbour.assertOnly(model, `${model}.r3`, 2);
+        await harbour.yard.assertNothingLeft();
+      } finally {
+        await sleeper.end('SIGKILL');
+        await worker.end('SIGTERM');
+      }
+    });
+
+  for (const activity of ['rollout', 'verify', 'roll', 'promote', 'shift'] as const)
+    test(`terminated after ${activity}: the owner takes it back`, async () => {
+      const worker = await FaultWorker.start({ holdAfter: [activity] });
+      try {
+        const model = await harbour.model();
+        // Held in every deployment: let the first one pass.
+        const first = await harbour.yard.deploy(harbour.request(model));
+        await worker.held(activity);
+        await first.terminate('by a test');
+        await worker.release();
+        await harbour.yard.untilFree(model);
+        assert.deepEqual(await harbour.objects(model), []);
+        await harbour.yard.assertNothingLeft();
+      } finally {
+        await worker.end('SIGTERM');
+      }
+    });
+});
+
+describe('objects edited by hand meanwhile', () => {
+  let harbour: Harbour;
+  before(async () => {
+    harbour = await Harbour.open();
+    await killComponent('worker', 'SIGTERM');
+  });
+  after(async () => {
+    await repair();
+    await harbour.close();
+  });
+
+  test('are put back by an undo, and the change is told', async () => {
+    const plain = await FaultWorker.start();
+    const model = await harbour.model();
+    await harbour.yard.ship(harbour.request(model));
+    await harbour.retrain(model, { greeting: 'Bye' });
+    await plain.end('SIGTERM');
+    const worker = await FaultWorker.start({ holdAfter: ['promote'] });
+    try {
+      const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
+      await worker.held('promote');
+      const port = { spec: { ports: [{ port: 80, targetPort: 9999, name: 'http', protocol: 'TCP' }] } };
+      await harbour.kubectl(
+        ...['patch', 'service', model, '--type=merge', '--field-manager=someone', '-p'],
+        JSON.stringify(port),
+      );
+      await handle.executeUpdate('abort', { args: [{ by: 'test', reason: 'drift' }] });
+      await worker.release();
+      await harbour.yard.failure(handle);
+      const { undo } = await harbour.yard.status(handle);
+      const notes = undo.flatMap(({ notes = [] }) => notes).join('\n');
+      assert.match(notes, /someone/);
+      assert.match(notes, /9999/);
+      const target = await harbour.kubectl(
+        ...['get', 'service', model, '-o', 'jsonpath={.spec.ports[0].targetPort}'],
+      );
+      assert.notEqual(target, '9999');
+      await harbour.yard.assertNothingLeft();
+    } finally {
+      await worker.release();
+      await worker.end('SIGTERM');
+    }
+  });
+});
+
+type Handle = Awaited<ReturnType<Harbour['yard']['deploy']>>;
+
+/** Waits until a deployment has entered a stage. */
+async function untilStage(harbour: Harbour, handle: Handle, name: string): Promise<void> {
+  for (const end = Date.now() + 120_000; ; await delay(100)) {
+    const { stages, failure } = await harbour.yard.status(handle);
+    const stage = stages.find((each) => each.name === name);
+    if (stage && stage.state !== 'pending') return;
+    assert.ok(Date.now() < end && !failure, `"${name}" is not entered: ${failure?.message}`);
+  }
+}

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Harbour } from '../support/harbour.js';
+
+describe('shipping a model to Kubernetes', () => {
+  let harbour: Harbour;
+  let model: string;
+  before(async () => {
+    harbour = await Harbour.open();
+    model = await harbour.model();
+  });
+  after(() => harbour.close());
+
+  test('for the first time: it answers through the gateway and in the cluster, and kubectl tells the story', async () => {
+    const { yard } = harbour;
+    const { release, image } = await yard.ship(harbour.request(model));
+    assert.equal(release, `${model}.r1`);
+    assert.equal(await yard.predict(model, 'Ada'), 'Hello, Ada!');
+    await harbour.assertOnly(model, release, 2);
+    const inside = await harbour.kubectl(
+      ...['get', '--raw', `/api/v1/namespaces/${harbour.namespace}/services/${model}:80/proxy/readyz`],
+    );
+    assert.match(inside, /done/);
+    const story = await harbour.kubectl('get', 'deployment', `${model}--r1`, '-o', 'yaml');
+    for (const fact of [image.digest, release, 'slipway.dev/deployment', 'runAsNonRoot: true'])
+      assert.ok(story.includes(fact), fact);
+    assert.doesNotMatch(story, /image: \S+:[^@\s]+$/m, 'by digest only');
+    await yard.assertNothingLeft();
+  });
+
+  test('again, with new weights: the new release takes over and the old one goes', async () => {
+    await harbour.retrain(model, { greeting: 'Welcome' });
+    const verify = { samples: [{ input: 'Ada', expect: 'Welcome, Ada!' }] };
+    const { release } = await harbour.yard.ship(harbour.request(model, { verify }));
+    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome, Ada!');
+    await harbour.assertOnly(model, release, 2);
+    await harbour.yard.assertNothingLeft();
+  });
+
+  test('with weights that answer wrongly: the release before serves, expected and got are told', async () => {
+    await harbour.retrain(model, { wrong: true }, '20260103');
+    const before = await harbour.objects(model);
+    const verify = { samples: [{ input: 'Ada', expect: 'Welcome, Ada!' }] };
+    const failure = await harbour.yard.failure(await harbour.yard.deploy(harbour.request(model, { verify })));
+    assert.equal(failure.type, 'VerificationFailed');
+    assert.match(failure.message, /expected/);
+    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome, Ada!');
+    assert.deepEqual(await harbour.objects(model), before);
+    await harbour.yard.assertNothingLeft();
+  });
+
+  test('with weights that crash on load: RolloutFailed with the last log lines', async () => {
+    await harbour.retrain(model, { crash: true }, '20260104');
+    const failure = await harbour.yard.failure(await harbour.yard.deploy(harbour.request(model)));
+    assert.equal(failure.type, 'RolloutFailed');
+    assert.match(failure.message, /exit code 3/);
+    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome, Ada!');
+    await harbour.yard.assertNothingLeft();
+  });
+
+  test('is rolled back to the release before, without a build', async () => {
+    const handle = await harbour.yard.deploy(harbour.request(model, { rollbackTo: 'previous' }));
+    await handle.result();
+    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Hello, Ada!');
+    const { stages } = await harbour.yard.status(handle);
+    assert.equal(stages.find(({ name }) => name === 'build')?.state, 'skipped');
+    await harbour.yard.assertNothingLeft();
+  });
+
+  test('that fails the first time leaves nothing', async () => {
+    const failing = await harbour.model({ wrong: true });
+    const handle = await harbour.yard.deploy(harbour.request(failing));
+    assert.equal((await harbour.yard.failure(handle)).type, 'VerificationFailed');
+    assert.deepEqual(await harbour.objects(failing), []);
+    await harbour.yard.assertNothingLeft();
+  });
+
+  test('moves from Docker to Kubernetes and back', async () => {
+    const moving = await harbour.model();
+    const { yard } = harbour;
+    await yard.ship({ model: moving });
+    await harbour.losesNone(moving, () => yard.ship(harbour.request(moving)), 50);
+    await harbour.assertOnly(moving, `${moving}.r2`, 2);
+    await harbour.losesNone(moving, () => yard.ship({ model: moving, target: 'docker' }), 50);
+    assert.deepEqual(await harbour.objects(moving), []);
+    await yard.assertNothingLeft();
+  });
+});

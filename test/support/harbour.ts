@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DeployRequest } from '../../contract/deploy.js';
+import { testCluster, type TestCluster } from './cluster.js';
+import { Shipyard } from './deployments.js';
+import { greeterSource, greeterWeights, type GreeterWeights } from './models.js';
+import { Traffic } from './traffic.js';
+
+/** Kinds of objects that Slipway makes for a service. */
+const kinds = 'deployments,services,ingresses,horizontalpodautoscalers,poddisruptionbudgets,pods,replicasets';
+
+/** A namespace of the real cluster that models are shipped to. */
+export class Harbour {
+  private constructor(
+    readonly yard: Shipyard,
+    readonly cluster: TestCluster,
+    readonly namespace: string,
+  ) {}
+
+  static async open(): Promise<Harbour> {
+    const yard = await Shipyard.open();
+    const cluster = await testCluster();
+    const namespace = yard.name('harbour');
+    await cluster.kubectl(['create', 'namespace', namespace]);
+    return new Harbour(yard, cluster, namespace);
+  }
+
+  async close(): Promise<void> {
+    await this.cluster.kubectl(['delete', 'namespace', this.namespace, '--wait=false']);
+    await this.yard.close();
+  }
+
+  /** What to deploy a model to this namespace with. */
+  request(model: string, changes: DeployRequest | Omit<DeployRequest, 'model'> = {}): DeployRequest {
+    return {
+      target: 'kubernetes',
+      replicas: 2,
+      resources: { cpu: 0.05, memory: '128Mi' },
+      verify: { samples: [{ input: 'Ada', expect: 'Hello, Ada!' }] },
+      ...changes,
+      kubernetes: { namespace: this.namespace, ...changes.kubernetes },
+      model,
+    };
+  }
+
+  /** Puts a model into the store, and what its weights do; answers its name. */
+  async model(weights: GreeterWeights = {}): Promise<string> {
+    // Without a hash at its end, which would give it another name in the cluster.
+    const name = this.yard.name('m').replace('-', '');
+    await this.yard.put(name, 'source', await greeterSource());
+    await this.yard.put(name, 'weights', await greeterWeights(weights));
+    return name;
+  }
+
+  /** Newer weights for a model. */
+  async retrain(model: string, weights: GreeterWeights, date = '20260102'): Promise<void> {
+    await this.yard.put(model, 'weights', await greeterWeights(weights), date);
+  }
+
+  kubectl(...args: string[]): Promise<string> {
+    return this.cluster.kubectl(['-n', this.namespace, ...args]);
+  }
+
+  /** Names of all objects in the namespace that belong to a service, sorted: `deployment.apps/iris--r1`. */
+  async objects(service: string): Promise<string[]> {
+    const names = await this.kubectl('get', kinds, '-l', `slipway.dev/service=${service}`, '-o', 'name');
+    return names.split('\n').filter(Boolean).sort();
+  }
+
+  /** Passes when exactly one release of a service has a Deployment, with so many replicas ready, and no pod is left of others. */
+  async assertOnly(service: string, release: string, replicas: number, budget = 60_000): Promise<void> {
+    const wanted = release.replace('.r', '--r');
+    for (const end = Date.now() + budget; ; await delay(500)) {
+      const workloads = await this.kubectl(
+        ...['get', 'deployments', '-l', `slipway.dev/service=${service}`, '-o'],
+        'jsonpath={range .items[*]}{.metadata.name} {.spec.replicas} {.status.readyReplicas}{"\\n"}{end}',
+      );
+      const pods = (await this.objects(service)).filter((name) => name.startsWith('pod/'));
+      const fits =
+        workloads.trim() === `${wanted} ${replicas} ${replicas}` &&
+        pods.length === replicas &&
+        pods.every((name) => name.startsWith(`pod/${wanted}-`));
+      if (fits) return;
+      if (Date.now() > end)
+        assert.deepEqual({ workloads: workloads.trim(), pods }, `${wanted} ${replicas} ${replicas}`);
+    }
+  }
+
+  /** Requests at this rate from a second before `act` until a second after. No one may fail. */
+  async losesNone(service: string, act: () => Promise<unknown>, perSecond = 100): Promise<Traffic> {
+    const traffic = new Traffic(async () => String(await this.yard.predict(service, 'Ada')), perSecond);
+    try {
+      await delay(1_000);
+      await act();
+      await delay(1_000);
+    } finally {
+      await traffic.stop();
+    }
+    assert.deepEqual(
+      traffic.failures.slice(0, 5),
+      [],
+      `${traffic.failures.length} of ${traffic.sent} failed`,
+    );
+    assert.ok(traffic.sent > perSecond, `${traffic.sent} requests`);
+    return traffic;
+  }
+}
