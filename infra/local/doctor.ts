@@ -10,6 +10,7 @@ import { componentPorts, openLocal, runs } from './local.js';
 import { isFree } from './ports.js';
 import { silent } from './report.js';
 import { readSettings, type Settings } from './settings.js';
+import { readStack } from './stack-file.js';
 import { tools } from './tools/index.js';
 import { postgresFolder } from './tools/postgres.js';
 import { which } from './tools/path.js';
@@ -27,7 +28,12 @@ export async function examine(home: Home): Promise<Check[]> {
     await engine(settings),
   ];
   if (settings?.engine)
-    checks.push(...(await ports(home, settings)), ...(await servers(home)), await stackFile(home));
+    checks.push(
+      ...(await ports(home, settings)),
+      ...(await servers(home)),
+      await stackFile(home),
+      ...(await givenCluster(home)),
+    );
   else checks.push({ check: 'stack', ok: null, found: `none at ${home.root}`, advice: 'slipway up' });
   return checks;
 }
@@ -125,6 +131,22 @@ async function servers(home: Home): Promise<Check[]> {
       return problem === null ? good(name, 'healthy') : bad(name, problem, advice);
     }),
   );
+}
+
+/** A cluster that is not the stack's own: does it answer, and with these credentials? */
+async function givenCluster(home: Home): Promise<Check[]> {
+  const cluster = (await readStack(home))?.cluster;
+  if (!cluster || cluster.kubeconfig === home.kubeconfig) return [];
+  const { bound, Connection } = await import('../../platform/targets/kubernetes/connection.js');
+  const { VersionApi } = await import('@kubernetes/client-node');
+  const where = cluster.kubeconfig ?? "the pod's service account";
+  try {
+    const api = new Connection(cluster).makeApiClient(VersionApi);
+    const { gitVersion } = await bound.run(AbortSignal.timeout(5_000), () => api.getCode());
+    return [good('cluster', `Kubernetes ${gitVersion}, by ${where}; not started by "slipway up"`)];
+  } catch (error) {
+    return [bad('cluster', `${where}: ${messageOf(error)}`, 'start it, or "slipway up --no-kubernetes"')];
+  }
 }
 
 async function stackFile(home: Home): Promise<Check> {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Stack } from '../../contract/stack.js';
 import { ensureBase } from './base.js';
@@ -46,6 +47,12 @@ export function up(
     const registry = ensure(all.registry, report);
     const docker = ensure(all.docker, report);
     const base = registry.then(() => ensureBase(local, () => docker.then(() => engine.docker)));
+    // A cluster that does not come up is no reason to be without all the rest: its failure is told at the end.
+    const kubernetes = all.kubernetes && ensure(all.kubernetes, report);
+    const cluster = Promise.resolve(kubernetes).then(
+      (done) => ({ done }),
+      (error: unknown) => ({ error }),
+    );
     const first = await settle({
       temporal: ensure(all.temporal, report),
       minio: ensure(all.minio, report),
@@ -53,13 +60,18 @@ export function up(
       registry,
       docker,
       base,
-      ...(all.kubernetes && { kubernetes: ensure(all.kubernetes, report) }),
+      cluster,
     });
-    const { base: image, ...servers } = first;
-    const stack = await writeStack(home, settings, local.ports, engine, image);
+    const { base: image, cluster: ended, ...servers } = first;
+    signal.throwIfAborted();
+    const known =
+      'error' in ended && !existsSync(home.kubeconfig) ? { ...settings, cluster: null } : settings;
+    const stack = await writeStack(home, known, local.ports, engine, image);
     const second = await settle({ worker: ensure(all.worker, report), server: ensure(all.server, report) });
-    const kubectl = all.kubernetes ? join(dirname(await local.tools.kube()), 'kubectl') : null;
-    return { stack, done: { ...servers, ...second }, noCluster, kubectl };
+    if ('error' in ended) throw ended.error;
+    const kubectl = kubernetes ? join(dirname(await local.tools.kube()), 'kubectl') : null;
+    const done = { ...servers, ...second, ...(ended.done && { kubernetes: ended.done }) };
+    return { stack, done, noCluster, kubectl };
   });
 }
 

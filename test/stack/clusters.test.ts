@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import type { Stack } from '../../contract/stack.js';
 import { whyNoCluster } from '../../infra/local/cluster.js';
-import { findHome } from '../../infra/local/home.js';
+import { cacheFolder, findHome } from '../../infra/local/home.js';
 import { leftovers, traces } from '../../infra/local/leftovers.js';
 import { findOwned } from '../../infra/local/processes.js';
 import { loadStack } from '../../platform/stack.js';
@@ -61,6 +61,25 @@ describe('which cluster a stack has', () => {
     assert.match((await whyNoCluster({ platform: 'linux', user: 1000 })) ?? '', /needs root.*1000/);
   });
 
+  test('one that cannot be got fails the command, and everything else runs', async () => {
+    const cache = join(root, '..', 'cache');
+    await mkdir(join(cache, 'slipway', 'tools'), { recursive: true });
+    await symlink(cacheFolder('images'), join(cache, 'slipway', 'images'));
+    for (const tool of (await readdir(cacheFolder('tools'))).filter((name) => !/^(\.|kube-)/.test(name)))
+      await symlink(cacheFolder('tools', tool), join(cache, 'slipway', 'tools', tool));
+    const folders = (process.env['PATH'] ?? '')
+      .split(':')
+      .filter((folder) => !existsSync(join(folder, 'go')));
+    const poor = { ...env, XDG_CACHE_HOME: cache, PATH: folders.join(':') };
+    const { exitCode, stderr } = await slipway(['up', '--kubernetes'], poor);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /finding "kube": nothing worked\n.*Go is not installed/);
+    assert.match(stderr, /Install Go .* or give a cluster with "slipway up --kubeconfig FILE"/);
+    const { cluster, gateway } = await stackFile();
+    assert.equal(cluster, null);
+    assert.equal((await fetch(`${gateway}/healthz`)).status, 200);
+  });
+
   test('one that is given needs to know where its nodes reach the registry', async () => {
     const { exitCode, stderr } = await slipway(['up', '--kubernetes'], {
       ...env,
@@ -90,6 +109,19 @@ describe('which cluster a stack has', () => {
     assert.deepEqual(await findOwned(`${findHome(root).name}/kubernetes`), []);
     await up(env);
     assert.deepEqual((await stackFile()).cluster, cluster);
+    assert.match((await slipway(['doctor'], env)).stdout, /✓ cluster +Kubernetes v1\.\S+, by /);
+  });
+
+  test('one that is given and does not answer is named by doctor', async () => {
+    const text = await readFile(first.kubeconfig, 'utf8');
+    const away = join(root, 'away.yaml');
+    await writeFile(away, text.replace(/server: .*/, 'server: https://127.0.0.1:1'));
+    await up({ ...env, KUBECONFIG: away, SLIPWAY_CLUSTER_REGISTRY: 'registry.test:5000' });
+    const { exitCode, stdout } = await slipway(['doctor'], env);
+    assert.equal(exitCode, 1);
+    assert.match(stdout, /✗ cluster +\S+away\.yaml: .*ECONNREFUSED/);
+    await rm(away);
+    assert.match((await slipway(['doctor'], env)).stdout, /✗ cluster +.*away\.yaml: .*ENOENT|no such file/);
   });
 
   test('its own beside that of another stack, each apart, remembered by a plain up', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -25,7 +26,8 @@ describe('a stack on an engine that others use too', () => {
     await repair();
     ({ docker } = await testStack());
     root = join(await mkdtemp(join(tmpdir(), 'slipway-second-')), 'home');
-    takenPort = await getPort({ host: '127.0.0.1' });
+    // Not one of those that systems give to clients: the others near it must be free again later.
+    takenPort = await getPort({ host: '127.0.0.1', port: randomInt(1000, 1900) * 10 });
     taken = createServer().listen(takenPort, '127.0.0.1');
     env = {
       SLIPWAY_HOME: root,

@@ -100,7 +100,8 @@ async function connect(node: ClusterNode, pid: number, run: Run): Promise<void> 
   await run('ip', 'link', 'set', 'void0', 'up');
   await run('ip', 'route', 'add', 'default', 'dev', 'void0');
   await run('sysctl', '-qw', 'net.ipv4.ip_forward=1');
-  // A Service's own pods reach it through the bridge; kernels without the module have nothing to set.
+  // Without it, pods do not reach a Service that answers from the same bridge. It may be built into the kernel.
+  if (!existsSync('/proc/sys/net/bridge')) await execa('modprobe', ['br_netfilter'], { reject: false });
   await run('sysctl', '-qw', 'net.bridge.bridge-nf-call-iptables=1').catch(() => undefined);
 }
 
