@@ -124,6 +124,8 @@ function refuseTooLong(
 ): void {
   if (strategy.kind !== 'canary' || rollbackTo !== undefined) return;
   const lasting = strategy.steps.flatMap((step) => (step.for === undefined ? [] : [step.for]));
+  // Called for durations that are none as well; those are refused elsewhere.
+  if (![deadline, ...lasting].every((time) => Duration.safeParse(time).success)) return;
   if (lasting.reduce((sum, time) => sum + milliseconds(time), 0) < milliseconds(deadline)) return;
   context.addIssue({
     code: 'custom',

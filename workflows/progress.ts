@@ -19,8 +19,8 @@ import {
 import { releaseId, type ImageRef, type ReleaseId } from '../contract/names.js';
 import { stages, type Grant, type Pinned, type Stage, type Verification } from '../contract/pipeline.js';
 import { milliseconds } from '../contract/quantities.js';
-import * as activities from './activities.js';
 import type { Ending } from './failure.js';
+import { askForGrant } from './grant.js';
 import { Steering, type Turn } from './steering.js';
 import type { UndoWitness } from './undo.js';
 
@@ -64,29 +64,13 @@ export class Progress implements UndoWitness {
     return releaseId(this.input.service, this.status.token!);
   }
 
-  /** Asks the service's owner for the right to change it, and waits for its turn where the input says so. */
+  /** Waits for the right to change the service; from then on the deployment runs. */
   async grant(): Promise<Grant> {
-    const { service, onConflict } = this.input;
-    const deployment = this.status.deployment;
-    const { steering } = this;
-    while (steering.token === null) {
-      const answer = await activities.requestGrant(service, { deployment, onConflict });
-      if (answer.kind === 'conflict')
-        throw ApplicationFailure.nonRetryable(
-          `service "${service}" is being changed by deployment "${answer.holder.workflowId}"; wait for it, or start again with onConflict "wait" or "supersede"`,
-          'Conflict',
-          { holder: answer.holder },
-        );
-      if (answer.kind === 'granted') steering.token = answer.token;
-      else {
-        this.tell(`waiting for deployment "${answer.holder.workflowId}"`);
-        // The queue is the owner's memory. Should its history be lost, asking again gets in line anew.
-        await condition(() => steering.token !== null, '5m');
-      }
-    }
-    this.status.token = steering.token;
+    const { service, deployment } = this.status;
+    const token = await askForGrant(this.input, deployment, this.steering, (step) => this.tell(step));
+    this.status.token = token;
     this.status.state = 'running';
-    return (this.held = { service, token: steering.token, deployment });
+    return (this.held = { service, token, deployment });
   }
 
   /** Runs one stage, unless and until the deployment is paused. */
@@ -228,14 +212,22 @@ export class Progress implements UndoWitness {
   /** Sets the current step and what the Temporal UI shows. */
   private tell(step: string): void {
     this.status.step = step;
-    const lines = this.status.stages.map(
-      ({ name, state, detail }) => `- ${name}: ${state}${detail ? ` (${detail})` : ''}`,
-    );
-    const undone = this.status.undo.map(({ what, state, notes = [] }) =>
-      [`- undo ${what}: ${state}`, ...notes.map((note) => `  - ${note}`)].join('\n'),
-    );
-    setCurrentDetails([`**${this.status.state}** ${step}`, '', ...lines, ...undone].join('\n'));
+    setCurrentDetails(details(this.status));
   }
+}
+
+/** Markdown: a line for every stage, and for everything that is taken back. */
+function details({ state, step, stages: all, warnings = [], undo }: DeploymentStatus): string {
+  return [
+    `**${state}** ${step}`,
+    '',
+    ...all.map(({ name, state, detail }) => `- ${name}: ${state}${detail ? ` (${detail})` : ''}`),
+    ...warnings.map((warning) => `- warning: ${warning}`),
+    ...undo.flatMap(({ what, state, notes = [] }) => [
+      `- undo ${what}: ${state}`,
+      ...notes.map((note) => `  - ${note}`),
+    ]),
+  ].join('\n');
 }
 
 const now = (): string => new Date().toISOString();

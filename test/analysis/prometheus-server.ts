@@ -39,7 +39,8 @@ export class Prometheus {
     private readonly path: string,
   ) {}
 
-  static async start(): Promise<Prometheus> {
+  /** `also`: another address, as `127.0.0.1:80`, whose `/metrics` it scrapes. */
+  static async start(also?: string): Promise<Prometheus> {
     const path = await tool();
     const registry = new Registry();
     const errors = new Gauge({
@@ -60,7 +61,9 @@ export class Prometheus {
       join(folder, 'prometheus.yml'),
       JSON.stringify({
         global: { scrape_interval: '1s' },
-        scrape_configs: [{ job_name: 'models', static_configs: [{ targets: [target] }] }],
+        scrape_configs: [
+          { job_name: 'models', static_configs: [{ targets: also ? [target, also] : [target] }] },
+        ],
       }),
     );
     const url = `http://127.0.0.1:${await getPort()}`;

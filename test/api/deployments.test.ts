@@ -113,7 +113,7 @@ describe('deployments over the API', () => {
         requested: false,
       });
     assert.deepEqual(await client.call('getService', { params: { service: model } }), before);
-    for (const verb of ['approve', 'reject', 'pause', 'resume'] as const)
+    for (const verb of ['approve', 'reject', 'pause', 'resume', 'skip'] as const)
       await assert.rejects(
         client.call(verb, { params: { id: second }, body: {} }),
         refused('Conflict', /has ended/),
@@ -133,10 +133,47 @@ describe('deployments over the API', () => {
     assert.ok(!(await liveOnes()).includes(running));
   });
 
+  test('a canary step that waits is shown, skipped once, and the next one aborted once', async () => {
+    const running = id();
+    const strategy = {
+      kind: 'canary' as const,
+      steps: [1, 2].map((weight) => ({ weight, pause: true as const })),
+    };
+    await client.call('deploy', { body: { model, strategy }, query: { id: running } });
+    const params = { id: running };
+    const waits = (step: number) => until(running, (it) => it.state === 'paused' && it.canary?.step === step);
+    assert.deepEqual((await waits(1)).canary, { step: 1, steps: 2, weight: 1, paused: true });
+    await client.call('skip', { params, body: { by: 'ada' } });
+    const { progress } = await until(running, (it) => it.canary?.step === 2 && it.progress !== undefined);
+    assert.match(progress!.message, /^canary [12] %: .*until resumed$/);
+    await waits(2);
+    const abort = () => client.call('abort', { params, body: { by: 'ada', reason: 'not today' } });
+    assert.deepEqual(await abort(), { requested: true, state: 'paused' });
+    const done = await ended(running);
+    assert.deepEqual([done.state, done.failure?.type], ['failed', 'Aborted']);
+    assert.equal(done.failure?.message, 'aborted by ada: not today');
+    assert.deepEqual(await abort(), { requested: false, state: 'failed' });
+    await assert.rejects(client.call('skip', { params, body: {} }), refused('Conflict', /has ended/));
+    assert.ok(!(await liveOnes()).includes(running));
+  });
+
+  test('a step is not skipped where there is none', async () => {
+    const running = id();
+    await client.call('deploy', { body: { model, approval: { required: true } }, query: { id: running } });
+    await until(running, ({ state }) => state === 'awaiting-approval');
+    const params = { id: running };
+    await assert.rejects(
+      client.call('skip', { params, body: {} }),
+      refused('Conflict', /no canary step is under way/),
+    );
+    await client.call('cancel', { params, body: {} });
+    await ended(running);
+  });
+
   test('workflows that are no deployments are out of reach', async () => {
     const owner = serviceWorkflowId(model);
     const handle = yard.temporal.workflow.getHandle(owner);
-    for (const call of ['cancel', 'pause'] as const)
+    for (const call of ['cancel', 'pause', 'abort'] as const)
       await assert.rejects(
         client.call(call, { params: { id: owner }, body: {} }),
         refused('NotFound', /is not a deployment/),
@@ -194,10 +231,28 @@ describe('deployments over the API', () => {
 
   test('a plan says what would be done, and does nothing', async () => {
     const before = await client.call('getService', { params: { service: model } });
-    const plan = await client.call('plan', { body: { model, weights: '20260102' } });
+    const steps = [
+      { weight: 10, for: '5m' },
+      { weight: 50, pause: true as const },
+    ];
+    const strategy = { kind: 'canary' as const, steps };
+    const plan = await client.call('plan', { body: { model, weights: '20260102', replicas: 2, strategy } });
     assert.equal(plan.build.needed, false);
     assert.deepEqual([plan.push.missing, plan.push.bytes], [0, 0]);
-    assert.equal(plan.rollout.replaces, before.record.live);
+    const { rollout } = plan;
+    assert.deepEqual(rollout, {
+      replaces: before.record.live,
+      target: 'docker',
+      strategy: 'canary: 10 % for 5m, 50 % until resumed',
+      replicas: 2,
+      atMost: 3,
+      nodes: ['local'],
+    });
+    const large = { cpu: 1, memory: '64Ti' };
+    const { warnings } = await client.call('plan', {
+      body: { model, weights: '20260102', resources: large },
+    });
+    assert.ok(warnings.some((warning) => warning.startsWith('no room on node "local": 1 new containers')));
     assert.deepEqual(await client.call('getService', { params: { service: model } }), before);
   });
 });

@@ -101,6 +101,24 @@ describe('slipway.yaml', () => {
   });
 });
 
+describe('what is asked of a cluster', () => {
+  const manifest = parseSourceManifest(
+    'kubernetes: {spread: false, nodeSelector: {disk: ssd}, ingress: {host: iris.example}}',
+  );
+  const specOf = (kubernetes?: object, target: 'docker' | 'kubernetes' = 'kubernetes') =>
+    resolveSpec(parseDeployInput({ model: 'iris', target, kubernetes }), manifest, 'sklearn').kubernetes;
+
+  test('holds where the input leaves it at its default', () => {
+    const spec = specOf({ namespace: 'team', nodeSelector: { disk: 'nvme' } });
+    assert.equal(spec?.namespace, 'team');
+    assert.deepEqual(spec?.nodeSelector, { disk: 'nvme' });
+    assert.deepEqual([spec?.spread, spec?.ingress?.host], [false, 'iris.example']);
+    assert.deepEqual(specOf()?.nodeSelector, { disk: 'ssd' });
+  });
+
+  test('means nothing on Docker', () => assert.equal(specOf(undefined, 'docker'), undefined));
+});
+
 describe('a folder around everything in a source bundle is taken off', () => {
   const cases: [string, string[], string][] = [
     ['one folder', ['iris/requirements.txt', 'iris/lib/a.py'], 'iris/'],

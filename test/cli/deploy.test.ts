@@ -97,6 +97,32 @@ describe('on the command line', () => {
     assert.match(again, /^failed: VerificationFailed/m);
   });
 
+  test('a canary shows where it stands, is skipped, and aborted with all it did', async () => {
+    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Hola' }), '20260102');
+    const steps = ['--canary-steps', '10:1h,50:pause'];
+    const { stdout: plan } = await done('plan', model, ...steps);
+    assert.match(plan, /^strategy +canary: 10 % for 1h, 50 % until resumed$/m);
+    assert.match(plan, /^rollout +1 on docker local; 2 at most at once$/m);
+    const id = `test/${yard.name('canary')}`;
+    const deploying = Slipway.start(['deploy', model, '--id', id, ...steps], env);
+    await deploying.said(/^canary step 1 of 2: 10 % for 1h$/m);
+    await deploying.said(/^canary 10 %: no requests .*m left$/m);
+    const { stdout: shown } = await done('status', id);
+    assert.match(shown, /canary +█░ 1 of 2, 10 % {2}canary 10 %: no requests/);
+    assert.equal((await done('skip', id)).stdout, 'skipped\n');
+    await deploying.said(/^canary step 2 of 2: 50 %, waiting to be resumed$/m);
+    assert.match((await done('abort', id, '--reason', 'wrong')).stdout, /^aborting; /);
+    const { status, stdout } = await deploying.ended();
+    assert.equal(status, 1);
+    assert.match(stdout, /^failed: Aborted: aborted by .*: wrong$/m);
+    assert.match(stdout, /^undone: route to .*container slipway-/m);
+    assert.match(stdout, new RegExp(`^${model} serves ${model}\\.r1 now, as before$`, 'm'));
+    assert.match(
+      (await done('abort', id)).stdout,
+      /^the deployment has ended \(failed\); there is nothing to abort$/m,
+    );
+  });
+
   test('Ctrl-C leaves a deployment running, says how to come back, and it can be come back to', async () => {
     await yard.put(model, 'weights', await greeterWeights({ greeting: 'Salut', delayMs: 3000 }), '20260103');
     const id = `test/${yard.name('ctrl-c')}`;
@@ -110,7 +136,7 @@ describe('on the command line', () => {
     assert.ok(stderr.includes(`slipway cancel ${id}`));
     assert.equal((await json<DeploymentStatus>('status', id)).endedAt, undefined);
     const followed = await done('status', id, '--follow');
-    assert.match(followed.stdout, new RegExp(`^${model} serves ${model}\\.r3 now$`, 'm'));
+    assert.match(followed.stdout, new RegExp(`^${model} serves ${model}\\.r4 now$`, 'm'));
   });
 
   test('following with --json gives a line for every change, the last one the end', async () => {

@@ -46,6 +46,31 @@ describe('a command', () => {
       says: /verify\.latencyBudget/,
     },
     {
+      what: 'with canary steps that fall',
+      args: ['deploy', 'iris', '--canary-steps', '50:pause,10:5m'],
+      says: /strategy\.steps\.1\.weight: must not be below the 50/,
+    },
+    {
+      what: 'with a canary step that has no time',
+      args: ['plan', 'iris', '--canary-steps', '50'],
+      says: /strategy\.steps\.0\.for: must be a duration/,
+    },
+    {
+      what: 'with a canary without steps',
+      args: ['deploy', 'iris', '--strategy', 'canary'],
+      says: /strategy\.steps/,
+    },
+    {
+      what: 'with steps of what is no canary',
+      args: ['deploy', 'iris', '--strategy', 'rolling', '--canary-steps', '50:5m'],
+      says: /strategy: Unrecognized key: "steps"/,
+    },
+    {
+      what: 'with a namespace on Docker',
+      args: ['deploy', 'iris', '--namespace', 'team'],
+      says: /kubernetes: belongs to deployments with "target": "kubernetes"/,
+    },
+    {
       what: 'with a choice nobody offers',
       args: ['deploy', 'iris', '--on-conflict', 'pray'],
       says: /fail, wait, supersede/,

@@ -7,6 +7,7 @@ import type { DeployRequest } from '../../contract/deploy.js';
 import type { DeploymentStatus } from '../../contract/deployment.js';
 import { labels } from '../../contract/serving.js';
 import { engineOptions } from '../../platform/targets/engine.js';
+import { Prometheus } from '../analysis/prometheus-server.js';
 import { Shipyard } from '../support/deployments.js';
 import { poisonableSource, poisonedWeights, type Poison } from '../support/poison.js';
 import { Traffic } from '../support/traffic.js';
@@ -164,6 +165,33 @@ describe('strategies on Docker, under 50 requests a second', () => {
     await servesAsBefore('Second, Ada!');
   });
 
+  test('a canary is judged by what a Prometheus has scraped of the gateway', async () => {
+    const prometheus = await Prometheus.start(new URL(yard.stack.gateway).host);
+    const ok = (status = '') =>
+      `sum(rate(slipway_gateway_requests_total{service="{{service}}",release="{{release}}"${status}}[10s]))`;
+    const checks = [{ name: 'answered', query: `${ok(',status="200"')} / ${ok()}`, min: 0.9 }];
+    // Its own figures would be content with anything.
+    const analysis = { successRate: 0, patience: '30s', prometheus: { url: prometheus.url, checks } };
+    try {
+      const good = await under(async () => {
+        await (await deploy(canary([{ weight: 50, for: '5s' }], analysis))).result();
+      });
+      assert.deepEqual(good.failures, []);
+      await yard.ship({ model, rollbackTo: 'previous' });
+      await upload('Sour', { diesOf: 'Ada' });
+      await under(async () => {
+        const handle = await deploy(canary([{ weight: 50, for: '1h' }], analysis));
+        const { type, message } = await yard.failure(handle);
+        assert.equal(type, 'VerificationFailed');
+        assert.match(message, /with 50 % of the traffic: answered: 0, wanted at least 0\.9/);
+      });
+    } finally {
+      await prometheus.stop();
+    }
+    await servesAsBefore('Second, Ada!');
+    await upload('Fifth');
+  });
+
   test('a canary that nobody asks is not taken for a good one', async () => {
     const handle = await deploy(canary([{ weight: 50, for: '1s' }]));
     const { type, message } = await yard.failure(handle);
@@ -206,6 +234,22 @@ describe('strategies on Docker, under 50 requests a second', () => {
     });
     assert.deepEqual(traffic.failures, []);
     await servesAsBefore('Fifth, Ada!');
+  });
+
+  test('a canary whose catalog is away for a while is judged once it is back', async () => {
+    await upload('Interlude');
+    const traffic = await under(async () => {
+      const handle = await deploy(canary([{ weight: 50, for: '6s' }], { patience: '1m' }));
+      await inStep(handle, 1);
+      await killComponent('postgres', 'SIGKILL');
+      await delay(8_000);
+      assert.equal((await yard.status(handle)).canary?.step, 1);
+      await repair();
+      await handle.result();
+    });
+    assert.deepEqual(traffic.failures, []);
+    await servesAsBefore('Interlude, Ada!');
+    await yard.ship({ model, rollbackTo: 'previous' });
   });
 
   test('blue-green keeps what served: going back is instant, and its time over it is tidied', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { firstDifference } from '../../platform/verify/compare.js';
+import { firstDifference, largestDifference } from '../../platform/verify/compare.js';
 
 describe('a prediction agrees with what is expected', () => {
   const cases: [
@@ -38,5 +38,34 @@ describe('a prediction agrees with what is expected', () => {
   for (const [name, expected, got, tolerance, difference] of cases)
     test(`${name}: ${difference === null ? 'yes' : 'no'}`, () => {
       assert.equal(firstDifference(expected, got, tolerance), difference);
+    });
+});
+
+describe('how far apart two predictions are', () => {
+  for (const [what, one, other, difference] of [
+    ['the same', { a: [1, 'x', null] }, { a: [1, 'x', null] }, 0],
+    ['two numbers', 0.25, 1, 0.75],
+    [
+      'the largest of several',
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      [
+        [1.5, 2],
+        [3, 2],
+      ],
+      2,
+    ],
+    ['in a member', { score: 0.5, label: 'a' }, { score: 0.25, label: 'a' }, 0.25],
+    ['another label', { score: 0.5, label: 'a' }, { score: 0.5, label: 'b' }, Infinity],
+    ['another length', [1], [1, 2], Infinity],
+    ['another member', { a: 1 }, { b: 1 }, Infinity],
+    ['another kind', '1', 1, Infinity],
+    ['no number', NaN, 1, Infinity],
+  ] as const)
+    test(what, () => {
+      assert.equal(largestDifference(one, other), difference);
+      assert.equal(largestDifference(other, one), difference);
     });
 });

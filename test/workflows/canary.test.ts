@@ -110,6 +110,17 @@ describe('a canary', { concurrency: 8, timeout: 300_000 }, () => {
     });
   }
 
+  test('that is terminated in its step is taken back by the owner', async () => {
+    const service = await laboratory.liveService();
+    const before = await laboratory.world.census(service);
+    const deployment = await laboratory.deploy(service, canary(waits));
+    await waiting(deployment);
+    assert.equal(await weightOf(service), 25);
+    await deployment.terminate();
+    await laboratory.settled(service);
+    assert.deepEqual(await laboratory.world.census(service), before);
+  });
+
   test('that fails while it waits is not waited for', async () => {
     const service = await laboratory.liveService();
     const before = await laboratory.world.census(service);

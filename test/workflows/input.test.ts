@@ -59,6 +59,10 @@ const refused: [unknown, ...string[]][] = [
   [{ model: 'iris', kubernetes: { namespace: 'team' } }, 'kubernetes'],
   [{ model: 'iris', approval: { deadline: 'tomorrow' } }, 'approval.deadline'],
   [{ model: 'iris', deadline: '4 hours' }, 'deadline'],
+  [
+    { model: 'iris', strategy: { kind: 'canary', steps: [{ weight: 50, for: 'ever' }] } },
+    'strategy.steps.0.for',
+  ],
   [{ model: 'iris', onConflict: 'maybe' }, 'onConflict'],
   [{ model: 'iris', onFailure: 'shrug' }, 'onFailure'],
   [{ model: 'iris', rollbackTo: 'yesterday' }, 'rollbackTo'],
