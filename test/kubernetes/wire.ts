@@ -26,7 +26,8 @@ export class Wire {
     const wire = new Wire(new URL(cluster.server));
     wire.#server.listen(0, '127.0.0.1');
     await once(wire.#server, 'listening');
-    cluster['tls-server-name'] ??= wire.to.hostname;
+    // A name that every apiserver's certificate carries.
+    cluster['tls-server-name'] = 'kubernetes.default.svc';
     cluster.server = `https://127.0.0.1:${(wire.#server.address() as AddressInfo).port}`;
     await writeFile(through, stringify(config), { mode: 0o600 });
     return wire;
@@ -50,7 +51,7 @@ export class Wire {
   freeze(): void {
     for (const socket of this.#sockets) {
       socket.removeAllListeners('data');
-      socket.pause();
+      socket.resume();
     }
   }
 

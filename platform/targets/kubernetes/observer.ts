@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { Cluster } from './cluster.js';
-import { Followed, type Selection } from './watch.js';
+import { Followed, type Selection, type WatchBounds } from './watch.js';
 
 /** Follows several selections for as long as something waits for them. */
 export class Observer {
@@ -15,12 +15,13 @@ export class Observer {
   constructor(
     readonly cluster: Pick<Cluster, 'kubeconfig'>,
     readonly signal: AbortSignal,
+    readonly bounds?: WatchBounds,
   ) {
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
   }
 
   follow<T extends KubernetesObject>(selection: Selection<T>): Followed<T> {
-    const followed = new Followed(this.cluster, selection, () => this.#notify());
+    const followed = new Followed(this.cluster, selection, () => this.#notify(), this.bounds);
     this.#runs.push(
       followed.run(this.#signal).catch((error: unknown) => {
         this.#failure ??= { error };

@@ -5,6 +5,7 @@ import type { Cluster } from './cluster.js';
 import { diagnose, type Seen } from './diagnose.js';
 import { explain } from './explain.js';
 import { defaultGraces, isObserved, type Finding, type Graces } from './finding.js';
+import { comesFromNodes } from './nodes.js';
 import { Observer } from './observer.js';
 import { deploymentNamed, podsOf, warningsAbout } from './selections.js';
 import { isSame, Suspicion } from './suspicion.js';
@@ -12,8 +13,13 @@ import { listNow, type Followed } from './watch.js';
 
 /** Milliseconds after which events are followed too: most rollouts are over by then. */
 const eventsAfter = 2_000;
-/** Milliseconds nodes are given to report once the apiserver is back, before anything is too late. */
-const settling = 15_000;
+/**
+ * Milliseconds that nodes, scheduler and controllers are given to catch up once the apiserver is back: they pause for
+ * up to half a minute between attempts to reach it. What may pass by itself is not held against a pod before.
+ */
+const settling = 45_000;
+/** Milliseconds between two looks at nodes that may be the reason. */
+const nodesAgain = 5_000;
 /** Milliseconds an answer may take before the apiserver counts as having been away. */
 const prompt = 2_000;
 
@@ -51,7 +57,7 @@ class Wait {
   readonly #suspicion = new Suspicion();
   readonly #graces: Graces;
   #told = { message: '', at: 0 };
-  /** Until when nothing is too late. */
+  /** Until when everybody is given time to catch up. */
   #settled = 0;
 
   constructor(
@@ -108,7 +114,12 @@ class Wait {
     if (finding === undefined) return;
     const now = await this.#askAgain(events);
     const still = now && this.#findings(now).find((other) => isSame(other, finding));
-    if (still) throw await explain(this.cluster, still, this.wanted, this.watch.signal);
+    if (!still) return;
+    const { cluster, watch, wanted } = this;
+    const patient = this.#suspicion.lasted(still) < this.#graces.away;
+    if (patient && (await comesFromNodes(cluster, still, watch.signal)))
+      this.#suspicion.postpone(still, nodesAgain);
+    else throw await explain(cluster, still, wanted, watch.signal);
   }
 
   #findings(seen: Seen): Finding[] {
@@ -117,7 +128,8 @@ class Wait {
   }
 
   #overdue(seen: Seen): Finding | undefined {
-    const findings = this.#findings(seen).filter(({ late }) => !late || Date.now() > this.#settled);
+    const settled = Date.now() > this.#settled;
+    const findings = this.#findings(seen).filter(({ late, grace }) => settled || (!late && grace === 0));
     return this.#suspicion.overdue(findings);
   }
 

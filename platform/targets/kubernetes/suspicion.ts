@@ -3,6 +3,7 @@ import type { Finding } from './finding.js';
 /** Remembers since when something has been wrong: much of it passes by itself. */
 export class Suspicion {
   readonly #since = new Map<string, number>();
+  readonly #postponed = new Map<string, number>();
   #cleared = Date.now();
 
   /** The first of the findings that has lasted longer than it may. */
@@ -14,7 +15,20 @@ export class Suspicion {
       const told = finding.since === undefined || Number.isNaN(finding.since) ? now : finding.since;
       this.#since.set(keyOf(finding), Math.min(now, Math.max(told, this.#cleared)));
     }
-    return findings.find((finding) => now - this.#since.get(keyOf(finding))! >= finding.grace);
+    return findings.find(
+      (finding) =>
+        this.lasted(finding, now) >= finding.grace && now >= (this.#postponed.get(keyOf(finding)) ?? 0),
+    );
+  }
+
+  /** Milliseconds that it has been so. */
+  lasted(finding: Finding, now = Date.now()): number {
+    return now - (this.#since.get(keyOf(finding)) ?? now);
+  }
+
+  /** Not to be answered again for so many milliseconds. */
+  postpone(finding: Finding, milliseconds: number): void {
+    this.#postponed.set(keyOf(finding), Date.now() + milliseconds);
   }
 
   /** What was seen so far may have passed unseen. */

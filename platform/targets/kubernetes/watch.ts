@@ -4,10 +4,12 @@ import { messageOf } from '../../../contract/errors.js';
 import type { Cluster } from './cluster.js';
 import { messageIn, open, textOf, type Query } from './request.js';
 
-/** Seconds after which the apiserver ends a watch; it is taken up again where it was. */
-const watchSeconds = 60;
-/** Milliseconds beyond that until a watch without a word, not even its end, is taken for dead. */
-const watchSlack = 10_000;
+/**
+ * Seconds after which the apiserver ends a watch, which is taken up again where it was; and those beyond until one
+ * that has not told even its end is taken for dead.
+ */
+export type WatchBounds = { seconds: number; slack: number };
+const defaultBounds: WatchBounds = { seconds: 60, slack: 10 };
 /** Milliseconds between attempts while the apiserver is away: the first and the longest. */
 const [firstPause, longestPause] = [200, 2_000];
 /** Milliseconds a refusal of who asks must last: an apiserver that starts does not know all users and roles yet. */
@@ -58,6 +60,7 @@ export class Followed<T extends KubernetesObject> {
     readonly cluster: Pick<Cluster, 'kubeconfig'>,
     readonly selection: Selection<T>,
     readonly onChange: () => void,
+    readonly bounds = defaultBounds,
   ) {}
 
   all(): T[] {
@@ -103,9 +106,9 @@ export class Followed<T extends KubernetesObject> {
       watch: 'true',
       resourceVersion: this.#version ?? undefined,
       allowWatchBookmarks: 'true',
-      timeoutSeconds: watchSeconds,
+      timeoutSeconds: this.bounds.seconds,
     };
-    const silence = watchSeconds * 1000 + watchSlack;
+    const silence = (this.bounds.seconds + this.bounds.slack) * 1_000;
     const response = await open(this.cluster, this.selection.path, query, signal, silence);
     this.#reached();
     let heard = false;
