@@ -9,10 +9,6 @@ type Kubeconfig = { clusters: { cluster: { server: string; 'tls-server-name'?: s
 export class Wire {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  /** Connections taken so far. */
-  taken = 0;
-  /** Bytes that went to clients. */
-  sent = 0;
   #refusing = false;
 
   private constructor(readonly to: URL) {
@@ -31,11 +27,6 @@ export class Wire {
     cluster.server = `https://127.0.0.1:${(wire.#server.address() as AddressInfo).port}`;
     await writeFile(through, stringify(config), { mode: 0o600 });
     return wire;
-  }
-
-  /** Clients that are connected. */
-  get connections(): number {
-    return this.#sockets.size / 2;
   }
 
   cut(): void {
@@ -62,7 +53,6 @@ export class Wire {
   }
 
   #serve(client: Socket): void {
-    this.taken += 1;
     if (this.#refusing) {
       client.resetAndDestroy();
       return;
@@ -79,7 +69,6 @@ export class Wire {
         into.destroy();
       });
       from.on('data', (bytes) => {
-        if (from === upstream) this.sent += bytes.length;
         into.write(bytes);
       });
     }

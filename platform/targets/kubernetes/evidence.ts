@@ -1,4 +1,5 @@
 import type { CoreV1Event, V1ContainerStatus, V1Deployment, V1Pod } from '@kubernetes/client-node';
+import { ask } from './ask.js';
 import type { Cluster } from './cluster.js';
 import { lastSeen } from './finding.js';
 import { lastLines } from './logs.js';
@@ -20,10 +21,19 @@ export async function evidenceOf(
   lines: number,
 ): Promise<string> {
   const signal = AbortSignal.timeout(timeout);
-  const [{ items: deployments }, { items: pods }] = await Promise.all([
-    listNow(cluster, deploymentNamed(namespace, name), signal),
-    listNow(cluster, podsOf(namespace, name), signal),
-  ]);
+  const read = () =>
+    Promise.all([
+      listNow(cluster, deploymentNamed(namespace, name), signal),
+      listNow(cluster, podsOf(namespace, name), signal),
+    ]);
+  const [{ items: deployments }, { items: pods }] = await ask(
+    cluster,
+    `reading evidence of "${name}"`,
+    read,
+    {
+      timeout,
+    },
+  );
   const shown = pods.toSorted((a, b) => trouble(b) - trouble(a)).slice(0, most);
   const parts = await Promise.all([
     ...deployments.map((deployment) => aboutDeployment(cluster, deployment, signal)),

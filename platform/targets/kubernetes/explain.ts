@@ -48,7 +48,7 @@ function textOf(
   const unhealthy = events.filter((event) => event.reason === 'Unhealthy');
   if (reason === 'StartupBudget')
     return `${text} of ${budget}; last answer: ${latest(unhealthy)?.message?.trim() ?? 'none'}`;
-  if (ended === undefined || reason === 'OOMKilled' || ended.message !== undefined) return text;
+  if (ended === undefined || ['OOMKilled', 'StartError', 'ContainerCannotRun'].includes(reason)) return text;
   const probe = killedBy(events, timeOf(ended.startedAt));
   if (probe !== undefined) {
     const said = latest(unhealthy.filter(({ message }) => message?.toLowerCase().startsWith(probe)));
@@ -84,5 +84,7 @@ async function logsOf(
   const read = (previous: boolean) => lastLines(cluster, pod, container, { lines, previous, signal });
   if (ended === undefined || (status?.state?.terminated && status.restartCount > 0)) return await read(false);
   const before = await read(true);
-  return before.length > 0 || status?.state?.running ? before : await read(false);
+  const found = before.length > 0 || status?.state?.running ? before : await read(false);
+  // The end of it, where the container was made so that its status keeps it.
+  return found.length > 0 ? found : (ended.message?.trimEnd().split('\n').slice(-lines) ?? []);
 }

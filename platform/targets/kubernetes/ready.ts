@@ -1,8 +1,9 @@
-import type { CoreV1Event, V1Deployment, V1Pod } from '@kubernetes/client-node';
+import { ApiException, type CoreV1Event, type V1Deployment, type V1Pod } from '@kubernetes/client-node';
 import { milliseconds } from '../../../contract/quantities.js';
 import type { Watch } from '../index.js';
 import type { Cluster } from './cluster.js';
 import { diagnose, type Seen } from './diagnose.js';
+import { translate } from './errors.js';
 import { explain } from './explain.js';
 import { defaultGraces, isObserved, type Finding, type Graces } from './finding.js';
 import { comesFromNodes } from './nodes.js';
@@ -38,12 +39,16 @@ export type Wanted = {
 /**
  * Waits until a Deployment has its replicas ready and available. Throws `RolloutFailed` with `{replica, pod, node,
  * exitCode, oomKilled, logs, reason}` as soon as the cluster knows that it cannot, or when a container's start-up
- * budget is used up. A Deployment that is not there is a passing fault; an apiserver that is away is a pause.
+ * budget is used up. A Deployment that is not there is a passing fault; an apiserver that is away is a pause,
+ * its refusal final.
  */
 export async function awaitWorkload(cluster: Cluster, wanted: Wanted, watch: Watch): Promise<void> {
   const observer = new Observer(cluster, watch.signal);
   try {
     await new Wait(cluster, wanted, watch, observer).over();
+  } catch (error) {
+    if (!(error instanceof ApiException)) throw error;
+    throw translate(cluster, `waiting for Deployment "${wanted.name}"`, error);
   } finally {
     await observer.close();
   }

@@ -1,7 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
 import { ApiException } from '@kubernetes/client-node';
-import { z } from 'zod';
 import type { Cluster } from './cluster.js';
 
 /** Milliseconds until the apiserver must have begun to answer. */
@@ -54,7 +53,7 @@ export async function open(
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
   const body = await textOf(response, 65_536);
-  throw new ApiException(status, messageIn(body), body, {});
+  throw new ApiException(status, response.statusMessage ?? '', body, {});
 }
 
 const silent = (url: URL, time: number) => new Error(`${url.host} was silent for ${time / 1000} s`);
@@ -67,15 +66,4 @@ export async function textOf(response: http.IncomingMessage, most = Infinity): P
     if (text.length >= most) return text.slice(0, most);
   }
   return text;
-}
-
-const Status = z.object({ message: z.string() });
-
-/** What an apiserver (or a proxy in front of it) says in the body of an error. */
-export function messageIn(body: unknown): string {
-  try {
-    return Status.parse(typeof body === 'string' ? JSON.parse(body) : body).message;
-  } catch {
-    return String(body).trim().slice(0, 500);
-  }
 }

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiException, type KubernetesObject } from '@kubernetes/client-node';
 import { messageOf } from '../../../contract/errors.js';
 import type { Cluster } from './cluster.js';
-import { messageIn, open, textOf, type Query } from './request.js';
+import { open, textOf, type Query } from './request.js';
+import { statusOf, withoutSecrets } from './status.js';
 
 /**
  * Seconds after which the apiserver ends a watch, which is taken up again where it was; and those beyond until one
@@ -127,7 +128,7 @@ export class Followed<T extends KubernetesObject> {
     if (type === 'ERROR') {
       const { code } = object as { code?: number };
       // Whatever else went wrong with it, reading everything again mends it.
-      throw new ApiException(code === 504 ? 504 : 410, messageIn(object), object, {});
+      throw new ApiException(code === 504 ? 504 : 410, 'the watch cannot go on', object, {});
     }
     this.#version = object.metadata?.resourceVersion ?? this.#version;
     if (type === 'BOOKMARK') return;
@@ -142,7 +143,10 @@ export class Followed<T extends KubernetesObject> {
   }
 
   #lost(error: unknown): void {
-    const why = error instanceof ApiException ? `${error.code} ${messageIn(error.body)}` : messageOf(error);
+    const why =
+      error instanceof ApiException
+        ? `${error.code} ${statusOf(error).message}`
+        : withoutSecrets(messageOf(error));
     this.away = { since: this.away?.since ?? Date.now(), why };
     this.steadySince = Infinity;
     this.onChange();
