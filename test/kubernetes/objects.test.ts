@@ -7,6 +7,7 @@ import { SlipwayError } from '../../contract/errors.js';
 import type { ImageRef } from '../../contract/names.js';
 import { appliedPart } from '../../platform/targets/kubernetes/applied.js';
 import { apply, applyFenced, read } from '../../platform/targets/kubernetes/apply.js';
+import { countCluster } from '../../platform/targets/kubernetes/count.js';
 import { ApplyConflict } from '../../platform/targets/kubernetes/errors.js';
 import { annotations, labels } from '../../platform/targets/kubernetes/labels.js';
 import { deployment } from '../../platform/targets/kubernetes/workload.js';
@@ -88,6 +89,17 @@ describe("a release's objects in a cluster", () => {
     assert.deepEqual(await berth.target.list({ service: 'other' }), []);
   });
 
+  test('what the cluster has is what was asked for, quantities included', async () => {
+    const resources = { cpu: 0.0125, memory: '0.0625Gi' };
+    const set = berth.set(image, { resources }, { token: 7 });
+    const { name } = await berth.start(set);
+    const { spec } = (await read<V1Deployment>(berth.cluster, deployment(berth.cluster, set, 1, null)))!;
+    const wanted = deployment(berth.cluster, set, 1, null).spec.template.spec!.containers[0]!.resources;
+    const { limits, requests } = spec!.template.spec!.containers[0]!.resources!;
+    assert.deepEqual({ requests, limits }, wanted);
+    await berth.target.remove({ node: berth.name, name }, 0);
+  });
+
   test('started six times at once, there is one Deployment, and its number of replicas stays what it became', async () => {
     const set = berth.set(image, { replicas: 2 }, { token: 2 });
     const racing = Array.from({ length: 6 }, () => berth.start(set));
@@ -130,7 +142,6 @@ describe("a release's objects in a cluster", () => {
         strategy,
       );
       const { spec } = await berth.get<V1Deployment>('deployment', `iris--r${token}`);
-      await berth.target.remove({ node: berth.name, name: `iris--r${token}` }, 0);
       return spec!.replicas;
     };
     const rolling = { kind: 'rolling' as const, maxSurge: 1, maxUnavailable: 0 };
@@ -142,6 +153,34 @@ describe("a release's objects in a cluster", () => {
     assert.equal(await begin(23, { strategy: { kind: 'blueGreen', keep: '1m' }, live }), 4);
     assert.equal(await begin(24, { strategy: rolling, live: [] }), 4);
     assert.equal(await begin(25, { strategy: rolling, live: [{ ...live[0]!, node: 'elsewhere' }] }), 4);
+    const begun = [21, 22, 23, 24, 25].map((token) => ({ node: berth.name, name: `iris--r${token}` }));
+    await Promise.all(begun.map((replica) => berth.target.remove(replica, 0)));
+  });
+
+  test('everything that was made is counted, and nothing of other installations', async () => {
+    const { cluster } = berth;
+    const { name } = await berth.start(berth.set(image, {}, { token: 6 }));
+    const { error, workloads, objects } = await countCluster(cluster);
+    assert.equal(error, null);
+    assert.equal(workloads.find((one) => one.name === name)?.deployment, `wf ${berth.name}`);
+    assert.equal(objects.find((one) => one.kind === 'Service' && one.name === name)?.workload, name);
+    for (const kind of ['Secret', 'ServiceAccount', 'ReplicaSet', 'Pod'])
+      assert.ok(
+        objects.some((one) => one.kind === kind),
+        kind,
+      );
+    assert.ok(objects.every(({ namespace }) => namespace === berth.name));
+    await berth.target.remove({ node: berth.name, name }, 0);
+    const after = await countCluster(cluster);
+    assert.ok(!after.objects.some(({ workload }) => workload === name));
+    assert.ok(!after.workloads.some((one) => one.name === name));
+    const other = await countCluster({ ...cluster, stack: 'another' });
+    assert.deepEqual(other, { workloads: [], objects: [], error: null });
+    const away = { ...cluster.config, kubeconfig: '/no/such/file' };
+    assert.match(
+      (await countCluster({ ...cluster, config: away })).error ?? '',
+      /kubeconfig \/no\/such\/file/,
+    );
   });
 
   test('somebody else’s object of the same name is refused, and left alone by undo', async () => {

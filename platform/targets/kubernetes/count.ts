@@ -8,6 +8,7 @@ import { everywhere, listWorkloads, selector } from './list.js';
 
 /** Kinds of objects, beside Deployments, that an installation has in a cluster. */
 const kinds = [
+  { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
   { apiVersion: 'v1', kind: 'Service' },
   { apiVersion: 'v1', kind: 'Pod' },
   { apiVersion: 'v1', kind: 'Secret' },

@@ -12,6 +12,7 @@ import type { ReplicaSet } from '../index.js';
 import type { Cluster, ImageFacts } from './cluster.js';
 import { labels } from './labels.js';
 import { accountName, pullSecretName } from './pull-secret.js';
+import { canonical } from './quantity.js';
 
 /** User that runs an image which names none, root, or one without a number; "nonroot" in many base images. */
 const unprivileged = 65_532;
@@ -83,8 +84,8 @@ function container(cluster: Cluster, set: ReplicaSet, volumes: Mounted[]): V1Con
   const { spec, image } = set;
   const { gpus } = spec.kubernetes ?? {};
   const resources = {
-    cpu: String(spec.resources.cpu),
-    memory: spec.resources.memory,
+    cpu: canonical(String(spec.resources.cpu)),
+    memory: canonical(spec.resources.memory),
     ...(gpus && { [gpus.resource]: String(gpus.count) }),
   };
   return {
@@ -168,7 +169,7 @@ function volumesOf({ spec }: ReplicaSet): Mounted[] {
           persistentVolumeClaim: { claimName: claim, ...(readOnly && { readOnly }) },
         }),
         ...(hostPath !== undefined && { hostPath: { path: hostPath } }),
-        ...(memory !== undefined && { emptyDir: { medium: 'Memory', sizeLimit: memory } }),
+        ...(memory !== undefined && { emptyDir: { medium: 'Memory', sizeLimit: canonical(memory) } }),
       },
       // A folder that begins empty is there to be written to.
       mount: { name, mountPath, ...(memory === undefined && readOnly && { readOnly }) },

@@ -45,3 +45,12 @@ export const combine = (a: Amounts, b: Amounts, how: (x: number, y: number) => n
 
 export const plus = (a: Amounts, b: Amounts): Amounts => combine(a, b, (x, y) => x + y);
 export const minus = (a: Amounts, b: Amounts): Amounts => combine(a, b, (x, y) => x - y);
+
+/** As a cluster writes it, so that what it has is what was applied: no fraction, the largest unit that leaves none. */
+export function canonical(text: string): string {
+  const [value, binary] = [quantity(text), /[KMGTPE]i$/.test(text)];
+  if (!Number.isInteger(value)) return `${Math.ceil(value * 1000)}m`;
+  const units = binary ? ['Ei', 'Pi', 'Ti', 'Gi', 'Mi', 'Ki'] : ['E', 'P', 'T', 'G', 'M', 'k'];
+  const unit = value === 0 ? '' : (units.find((one) => value % suffixes[one]! === 0) ?? '');
+  return `${value / suffixes[unit]!}${unit}`;
+}

@@ -41,8 +41,9 @@ export async function startWorkload(
   ]);
   for (const object of [existing, front]) assertOurs(cluster, object);
   if (existing === null) {
+    // Another attempt may be making them this very moment: that is no conflict.
     for (const object of [wanted.deployment, wanted.service])
-      await apply(cluster, object, { signal, dryRun: true });
+      await apply(cluster, object, { signal, dryRun: true, force: true });
     await ensureShared(cluster, node, signal);
     const made = await create(cluster, wanted.deployment, signal);
     if (made === null)
