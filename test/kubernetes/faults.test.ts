@@ -17,8 +17,7 @@ describe('a cluster that is away', () => {
   after(() => harbour.close());
 
   test('the apiserver away for 60 s in the middle of a rollout: it goes on by itself', async () => {
-    const model = await harbour.model();
-    await harbour.yard.ship(harbour.request(model));
+    const model = await harbour.serving();
     await harbour.retrain(model, { greeting: 'Bye', delayMs: 4_000 });
     await harbour.losesNone(model, async () => {
       const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
@@ -33,7 +32,6 @@ describe('a cluster that is away', () => {
       await handle.result();
     });
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Bye, Ada!');
-    await harbour.assertOnly(model, `${model}.r2`, 2);
     await harbour.yard.assertNothingLeft();
   });
 
@@ -47,8 +45,7 @@ describe('a cluster that is away', () => {
     'proxy',
   ] as const)
     test(`${part} killed while a release is rolled out: it goes on by itself`, async () => {
-      const model = await harbour.model();
-      await harbour.yard.ship(harbour.request(model));
+      const model = await harbour.serving();
       await harbour.retrain(model, { greeting: 'Bye', delayMs: 2_000 });
       const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
       await untilStage(harbour, handle, 'rollout');
@@ -60,8 +57,7 @@ describe('a cluster that is away', () => {
     });
 
   test('the apiserver away while a failed release is taken back: the undo ends', async () => {
-    const model = await harbour.model();
-    await harbour.yard.ship(harbour.request(model));
+    const model = await harbour.serving();
     const objects = await harbour.objects(model);
     await harbour.retrain(model, { wrong: true });
     const handle = await harbour.yard.deploy(harbour.request(model));
@@ -89,21 +85,19 @@ describe('workers that fail, with Kubernetes', () => {
   test('every activity acts and its first reply is lost: each strategy comes out as if nothing had happened', async () => {
     const worker = await FaultWorker.start({ loseFirstReply: 'all' });
     try {
-      const model = await harbour.model();
-      await harbour.yard.ship(harbour.request(model));
+      const model = await harbour.serving();
       for (const [index, { strategy }] of strategies.entries()) {
         const greeting = `Bye ${index}`;
-        await harbour.retrain(model, { greeting }, `2026010${index + 2}`);
+        await harbour.retrain(model, { greeting });
         const samples = [{ input: 'Ada', expect: `${greeting}, Ada!` }];
         const request = harbour.request(model, { strategy, verify: { samples } });
         await harbour.losesNone(model, () => harbour.yard.ship(request), 20);
         assert.equal(await harbour.yard.predict(model, 'Ada'), `${greeting}, Ada!`);
         await harbour.yard.assertNothingLeft();
       }
-      await harbour.retrain(model, { wrong: true }, '20260109');
+      await harbour.retrain(model, { wrong: true });
       const failing = await harbour.yard.deploy(harbour.request(model));
       assert.equal((await harbour.yard.failure(failing)).type, 'VerificationFailed');
-      await harbour.assertOnly(model, `${model}.r4`, 2);
       const lost = await worker.lost();
       for (const activity of ['rollout', 'verify', 'roll', 'share', 'promote', 'shift', 'undoEffect'])
         assert.ok(lost.includes(activity), `${activity} has lost a reply`);
@@ -116,8 +110,7 @@ describe('workers that fail, with Kubernetes', () => {
   for (const activity of ['rollout', 'roll', 'promote', 'shift'] as const)
     test(`presumed dead in ${activity}, it wakes up after its deployment was undone: the late effect does not win`, async () => {
       const first = await FaultWorker.start();
-      const model = await harbour.model();
-      await harbour.yard.ship(harbour.request(model));
+      const model = await harbour.serving();
       await harbour.retrain(model, { greeting: 'Bye' });
       await first.end('SIGTERM');
       const sleeper = await FaultWorker.start({ holdBefore: [activity] });
@@ -133,8 +126,8 @@ describe('workers that fail, with Kubernetes', () => {
         sleeper.thaw();
         await delay(5_000);
         assert.equal(await harbour.yard.predict(model, 'Ada'), 'Hello, Ada!');
-        await harbour.yard.ship(harbour.request(model, { verify }));
-        await harbour.assertOnly(model, `${model}.r3`, 2);
+        const { release } = await harbour.yard.ship(harbour.request(model, { verify }));
+        await harbour.assertOnly(model, release, 2);
         await harbour.yard.assertNothingLeft();
       } finally {
         await sleeper.end('SIGKILL');
@@ -147,7 +140,6 @@ describe('workers that fail, with Kubernetes', () => {
       const worker = await FaultWorker.start({ holdAfter: [activity] });
       try {
         const model = await harbour.model();
-        // Held in every deployment: let the first one pass.
         const first = await harbour.yard.deploy(harbour.request(model));
         await worker.held(activity);
         await first.terminate('by a test');
@@ -174,8 +166,7 @@ describe('objects edited by hand meanwhile', () => {
 
   test('are put back by an undo, and the change is told', async () => {
     const plain = await FaultWorker.start();
-    const model = await harbour.model();
-    await harbour.yard.ship(harbour.request(model));
+    const model = await harbour.serving();
     await harbour.retrain(model, { greeting: 'Bye' });
     await plain.end('SIGTERM');
     const worker = await FaultWorker.start({ holdAfter: ['promote'] });

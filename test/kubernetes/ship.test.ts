@@ -38,7 +38,7 @@ describe('shipping a model to Kubernetes', () => {
   });
 
   test('with weights that answer wrongly: the release before serves, expected and got are told', async () => {
-    await harbour.retrain(model, { wrong: true }, '20260103');
+    await harbour.retrain(model, { wrong: true });
     const before = await harbour.objects(model);
     const verify = { samples: [{ input: 'Ada', expect: 'Welcome, Ada!' }] };
     const failure = await harbour.yard.failure(await harbour.yard.deploy(harbour.request(model, { verify })));
@@ -50,7 +50,7 @@ describe('shipping a model to Kubernetes', () => {
   });
 
   test('with weights that crash on load: RolloutFailed with the last log lines', async () => {
-    await harbour.retrain(model, { crash: true }, '20260104');
+    await harbour.retrain(model, { crash: true });
     const failure = await harbour.yard.failure(await harbour.yard.deploy(harbour.request(model)));
     assert.equal(failure.type, 'RolloutFailed');
     assert.match(failure.message, /exit code 3/);

@@ -11,6 +11,9 @@ const kinds = 'deployments,services,ingresses,horizontalpodautoscalers,poddisrup
 
 /** A namespace of the real cluster that models are shipped to. */
 export class Harbour {
+  private main: string | null = null;
+  private day = 0;
+
   private constructor(
     readonly yard: Shipyard,
     readonly cluster: TestCluster,
@@ -35,7 +38,8 @@ export class Harbour {
     return {
       target: 'kubernetes',
       replicas: 2,
-      resources: { cpu: 0.05, memory: '128Mi' },
+      // Enough for 100 requests a second, and little enough for two sets on a small machine.
+      resources: { cpu: 0.3, memory: '128Mi' },
       verify: { samples: [{ input: 'Ada', expect: 'Hello, Ada!' }] },
       ...changes,
       kubernetes: { namespace: this.namespace, ...changes.kubernetes },
@@ -53,8 +57,19 @@ export class Harbour {
   }
 
   /** Newer weights for a model. */
-  async retrain(model: string, weights: GreeterWeights, date = '20260102'): Promise<void> {
+  async retrain(model: string, weights: GreeterWeights): Promise<void> {
+    this.day += 1;
+    const date = new Date(Date.UTC(2026, 0, 1 + this.day)).toISOString().slice(0, 10).replaceAll('-', '');
     await this.yard.put(model, 'weights', await greeterWeights(weights), date);
+  }
+
+  /** A service whose live release says Hello; always the same one, so that the node has room for all tests. */
+  async serving(): Promise<string> {
+    if (this.main === null) this.main = await this.model();
+    else await this.retrain(this.main, {});
+    const { release } = await this.yard.ship(this.request(this.main));
+    await this.assertOnly(this.main, release, 2);
+    return this.main;
   }
 
   kubectl(...args: string[]): Promise<string> {
