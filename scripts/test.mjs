@@ -42,6 +42,7 @@ const unit = files.filter((file) => !needsStack(file));
 if (selected.length === 0) {
   await step('lint', 'node_modules/.bin/oxlint', ['--type-aware', '--deny-warnings']);
   await step('format', 'node_modules/.bin/prettier', ['--check', '--log-level', 'warn', '.']);
+  await step('tools', process.execPath, ['--enable-source-maps', 'dist/test/support/prepare-tools.js']);
 }
 await runTests('tests without a stack', unit, ['--test-concurrency=2', `--test-timeout=${10 * minute}`]);
 if (integration.length > 0 && !interrupted) await withStack(integration);
