@@ -28,8 +28,9 @@ export class Harbour {
     return new Harbour(yard, cluster, namespace);
   }
 
+  /** Waits until all is gone: what is missing then is no news for the next test. */
   async close(): Promise<void> {
-    await this.cluster.kubectl(['delete', 'namespace', this.namespace, '--wait=false']);
+    await this.cluster.kubectl(['delete', 'namespace', this.namespace, '--timeout=180s']);
     await this.yard.close();
   }
 
