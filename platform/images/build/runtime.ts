@@ -11,11 +11,11 @@ let loaded: Runtime | undefined;
 
 /** Reads the runtime's files once; a running process keeps the version that it started with. */
 export function pythonRuntime(): Runtime {
-  return (loaded ??= readRuntime());
+  return (loaded ??= readRuntime(runtimeFolder()));
 }
 
-function readRuntime(): Runtime {
-  const root = runtimeFolder();
+/** The runtime in a folder. Its digest is part of every source image's key: a change of any file builds anew. */
+export function readRuntime(root: string): Runtime {
   const paths = readdirSync(root, { recursive: true, encoding: 'utf8' })
     .filter((path) => /\.(?:py|sh|txt)$/.test(path) && !path.startsWith('tests'))
     .sort();

@@ -8,8 +8,10 @@ import time
 from gunicorn.app.base import BaseApplication
 
 from .app import Application
+from .drain import Drain, LingeringArbiter
 from .model import Model
 from .settings import Settings
+from .worker import Worker
 
 # gunicorn's master ends with this status when a worker does: a load that fails at startup ends the container.
 BOOT_FAILED = 3
@@ -20,6 +22,7 @@ class Server(BaseApplication):
 
     def __init__(self, settings):
         self._settings = settings
+        self._drain = Drain()
         super().__init__()
 
     def load_config(self):
@@ -27,7 +30,7 @@ class Server(BaseApplication):
         for name, value in {
             "bind": f"{settings.host}:{settings.port}",
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             # Predictions take `threads` of them, those waiting seven times as many; the rest is for checks.
             "threads": settings.threads * 8 + 8,
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp",
@@ -42,6 +45,7 @@ class Server(BaseApplication):
             "proc_name": "slipway",
             "control_socket_disable": True,
             "post_worker_init": _start_load,
+            "pre_request": self._drain.pre_request,
         }.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -52,6 +56,9 @@ class Server(BaseApplication):
         # Only the worker has the model; its hook below finds it here.
         application.model = model
         return application
+
+    def run(self):
+        LingeringArbiter(self, self._drain, self._settings.linger).run()
 
 
 def _start_load(worker):

@@ -21,14 +21,16 @@ class Settings:
         self.max_body = _number(env, "SLIPWAY_MAX_BODY", 64 * 1024 * 1024)
         # Longest a prediction waits for a model that is being loaded, in seconds.
         self.load_wait = _number(env, "SLIPWAY_LOAD_WAIT", 30)
-        # Longest requests in flight may take after SIGTERM, in seconds.
+        # How long after SIGTERM new requests are still answered, in seconds.
+        self.linger = _number(env, "SLIPWAY_LINGER", 0, least=0)
+        # Longest requests in flight may take once that is over, in seconds.
         self.drain = _number(env, "SLIPWAY_DRAIN", 30)
 
 
-def _number(env, name, default):
+def _number(env, name, default, least=1):
     text = env.get(name)
     if text is None or text == "":
         return default
-    if not text.isdigit() or int(text) == 0:
-        raise SystemExit(f"{name}: must be a whole number above 0, got {text!r}")
+    if not text.isdigit() or int(text) < least:
+        raise SystemExit(f"{name}: must be a whole number, {least} or more, got {text!r}")
     return int(text)

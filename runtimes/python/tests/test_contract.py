@@ -1,6 +1,8 @@
 """What every served image answers."""
 
 import json
+import socket
+import time
 import unittest
 from http.client import HTTPConnection
 
@@ -89,11 +91,22 @@ class Contract(unittest.TestCase):
         connection = HTTPConnection("127.0.0.1", self.server.port, timeout=20)
         for _ in range(3):
             self.assertEqual(self.ask("GET", "/healthz", connection=connection)[0], 200)
-        socket = connection.sock
-        self.assertIsNotNone(socket)
+        self.assertIsNotNone(connection.sock)
         self.assertEqual(self.ask("POST", "/nothing", {"a": 1}, connection=connection)[0], 404)
         self.assertEqual(self.ask("POST", "/predict", {"input": 1}, connection=connection)[0], 200)
         connection.close()
+
+    def test_a_client_that_is_slow_to_close_its_connection_holds_up_nobody(self):
+        slow = [socket.create_connection(("127.0.0.1", self.server.port), timeout=20) for _ in range(3)]
+        for each in slow:
+            each.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            while each.recv(4096):
+                pass
+        started = time.monotonic()
+        self.assertEqual(self.ask("GET", "/healthz")[0], 200)
+        self.assertLess(time.monotonic() - started, 1)
+        for each in slow:
+            each.close()
 
     def test_a_managed_container_is_not_changed_in_place(self):
         for path in ("/src_download", "/model_download"):
