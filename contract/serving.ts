@@ -10,6 +10,13 @@ export const serving = {
   sourcePath: '/app/src',
 } as const;
 
+/**
+ * How connections outlive a replica behind a Service, in milliseconds. A gateway keeps none that is idle for longer than
+ * `idle`. After SIGTERM the replica still takes requests for `linger` (`SLIPWAY_LINGER`, in seconds), each answered on a
+ * connection that then closes: what is open after that has been idle for longer than a gateway keeps it.
+ */
+export const connections = { idle: 4_000, linger: 6_000 } as const;
+
 /** Labels on containers and images; state can be recovered from them alone. */
 export const labels = {
   managed: 'slipway.managed',

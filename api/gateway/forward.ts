@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Dispatcher } from 'undici';
+import { messageOf } from '../../contract/errors.js';
 import { serving } from '../../contract/serving.js';
 import type { PassingBody } from './body.js';
 import { toClient, toReplica } from './headers.js';
 import type { Chosen, RouteTable } from './route-table.js';
 
 /** How long connections are tried, in milliseconds: a replica may be restarting, a route about to move. */
-const connectPatience = 2_000;
+const connectPatience = 3_000;
 const connectInterval = 50;
 
 /** No replica could be connected to; nothing was sent. */
@@ -44,6 +45,7 @@ export async function forward(
   const headers = toReplica(request.headers);
   const end = performance.now() + connectPatience;
   let assigned: string | null = null;
+  let refusal: unknown;
   for (;;) {
     // Looked up for each attempt: the route may have moved while the last one was being refused.
     const upstream = table.find(service);
@@ -52,26 +54,28 @@ export async function forward(
     const chosen = table.choose(upstream, assigned);
     if (chosen) {
       outcome.release = chosen.release;
-      const answer = await attempt(chosen, body, headers, signal, outcome);
-      if (answer) return void send(reply, chosen.release, answer, signal, outcome);
+      const result = await attempt(chosen, body, headers, signal, outcome);
+      if (!('refusal' in result)) return void send(reply, chosen.release, result, signal, outcome);
+      refusal = result.refusal;
       onRefused();
     }
     if (performance.now() > end) {
       Object.assign(outcome, { release: assigned, failed: true });
-      throw new NoReplica(`no replica of "${assigned}" accepts a connection`);
+      const why = refusal === undefined ? '' : `: ${messageOf(refusal)}`;
+      throw new NoReplica(`no replica of "${assigned}" accepts a connection${why}`);
     }
     await delay(connectInterval, undefined, { signal });
   }
 }
 
-/** Null when no connection could be made. */
+/** The answer, or why no connection could be made. */
 async function attempt(
   { release, replica }: Chosen,
   body: PassingBody,
   headers: ReturnType<typeof toReplica>,
   signal: AbortSignal,
   outcome: Outcome,
-): Promise<Dispatcher.ResponseData | null> {
+): Promise<Dispatcher.ResponseData | { refusal: unknown }> {
   try {
     return await replica.post({ path: serving.predict, headers, body: body.pieces(), signal });
   } catch (cause) {
@@ -81,7 +85,7 @@ async function attempt(
       throw new NoAnswer(`asking a replica of "${release}"`, { cause });
     }
     replica.refusedAt = performance.now();
-    return null;
+    return { refusal: cause };
   }
 }
 

@@ -1,10 +1,16 @@
 import { Pool, type Dispatcher } from 'undici';
+import { connections } from '../../contract/serving.js';
 
 /**
- * Idle connections are given up long before the server in a replica does (75 s), or a request could go out on a
- * connection that is being closed. The maximum bounds what a server's `keep-alive` header may ask for.
+ * Idle connections are given up long before the server in a replica does (75 s, or its end), or a request could go out
+ * on a connection that is being closed. The maximum bounds what a server's `keep-alive` header may ask for.
  */
-const keepAlive = { keepAliveTimeout: 20_000, keepAliveMaxTimeout: 20_000 };
+const keepAlive = { keepAliveTimeout: connections.idle, keepAliveMaxTimeout: connections.idle };
+/**
+ * Behind one address there may be several pods, and a connection stays with one: so none is kept for long, and each of
+ * them, also a new one, gets its share. A new connection costs a fraction of a millisecond.
+ */
+const renewal = { maxRequestsPerClient: 10 };
 const connectTimeout = 1_000;
 
 export type UpstreamRequest = Pick<Dispatcher.RequestOptions, 'path' | 'headers' | 'body' | 'signal'>;
@@ -23,6 +29,7 @@ export class Replica {
   ) {
     this.pool = new Pool(url, {
       ...keepAlive,
+      ...renewal,
       connect: { timeout: connectTimeout },
       headersTimeout: answerTimeout,
       bodyTimeout: answerTimeout,

@@ -33,6 +33,7 @@ describe("a release's objects in a cluster", () => {
     const env = (await body.json()) as Record<string, string>;
     assert.equal(env['MODEL_NAME'], 'iris');
     assert.equal(env['SLIPWAY_DRAIN'], '2');
+    assert.equal(env['SLIPWAY_LINGER'], '6');
     assert.ok(!('SLIPWAY_ALLOW_PICKLE' in env));
     const pod = (await berth.get<{ items: V1Pod[] }>('pods')).items[0]!.metadata!.name!;
     const inside = (script: string) => berth.kubectl('exec', pod, '--', 'python3', '-c', script);
@@ -247,7 +248,8 @@ describe("a release's objects in a cluster", () => {
       );
       const began = Date.now();
       await other.target.remove({ node, name }, 2_000);
-      assert.ok(Date.now() - began < 15_000);
+      // The probe does not end when it is told to: it is killed when all the time a pod has is over, 15 s.
+      assert.ok(Date.now() - began < 25_000, `removed after ${Date.now() - began} ms`);
       const left = await other.kubectl('get', 'all,secrets,serviceaccounts,endpoints', '-o', 'name');
       assert.equal(left, 'serviceaccount/default');
       await other.target.remove({ node, name }, 2_000);

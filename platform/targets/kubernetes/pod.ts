@@ -7,7 +7,7 @@ import type {
   V1VolumeMount,
 } from '@kubernetes/client-node';
 import { milliseconds } from '../../../contract/quantities.js';
-import { serving } from '../../../contract/serving.js';
+import { connections, serving } from '../../../contract/serving.js';
 import type { ReplicaSet } from '../index.js';
 import type { Cluster, ImageFacts } from './cluster.js';
 import { labels } from './labels.js';
@@ -22,6 +22,8 @@ const group = 65_532;
 const scratch = '2Gi';
 /** Seconds a pod goes on serving after it was told to end: proxies and gateways learn of it meanwhile. */
 export const lag = 2;
+/** Seconds after that in which it still answers, and closes the connections that clients keep to it. */
+const linger = Math.ceil(connections.linger / 1000);
 /** Seconds beyond all others before a pod is killed. */
 const margin = 5;
 /** Seconds the kubelet waits longer than the start-up budget: who waits for the pod says why before it is restarted. */
@@ -58,7 +60,7 @@ export function podSpec(
         fsGroupChangePolicy: 'OnRootMismatch',
       }),
     },
-    terminationGracePeriodSeconds: lag + Math.ceil(cluster.drain / 1000) + margin,
+    terminationGracePeriodSeconds: lag + linger + Math.ceil(cluster.drain / 1000) + margin,
     containers: [container(cluster, set, volumes)],
     volumes: volumes.map(({ volume }) => volume),
     ...(Object.keys(nodeSelector).length > 0 && { nodeSelector }),
@@ -115,6 +117,7 @@ function environment({ drain, allowPickle }: Cluster, { model, spec }: ReplicaSe
     MODEL_NAME: model,
     MODEL_TYPE: spec.recipe,
     SLIPWAY_PORT: String(spec.port),
+    SLIPWAY_LINGER: String(linger),
     SLIPWAY_DRAIN: String(Math.max(1, Math.ceil(drain / 1000))),
     ...(spec.load !== undefined && { SLIPWAY_LOAD: spec.load }),
     ...(allowPickle && { SLIPWAY_ALLOW_PICKLE: '1' }),
