@@ -20,7 +20,10 @@ export type Subject = {
 };
 
 /** One look at everything that is to be judged. */
-export type Look = { measurements: Measurement[]; summary: string };
+export type Look = {
+  measurements: Measurement[];
+  summary: string;
+};
 
 /** Asking replicas for predictions, or a Prometheus, costs them something: not more often than this, in milliseconds. */
 const sparing = { measured: 10_000, missing: 2_000 };
@@ -46,7 +49,11 @@ export function openJudge(
       wasOver = over;
     }
     signal.throwIfAborted();
-    return { ...traffic, measurements: [...traffic.measurements, ...others] };
+    const unmeasured = others.filter(({ verdict }) => verdict === 'missing').map(({ check }) => check);
+    return {
+      measurements: [...traffic.measurements, ...others],
+      summary: [traffic.summary, ...unmeasured.map((check) => `${check} not measured yet`)].join(', '),
+    };
   };
 }
 
