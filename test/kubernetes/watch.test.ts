@@ -31,6 +31,13 @@ describe('following the objects of a cluster', () => {
     const through = join(folder, 'kubeconfig');
     wire = await Wire.lay(home.kubeconfig, through);
     cluster = ground.connect(through);
+    const { requests } = cluster.kubeconfig;
+    const count = requests.count.bind(requests);
+    requests.count = (method, url) => {
+      const query = new URL(url).searchParams;
+      if (query.has('watch')) begunAt = Number(query.get('resourceVersion'));
+      count(method, url);
+    };
   });
   after(async () => {
     await wire.close();
@@ -43,6 +50,8 @@ describe('following the objects of a cluster', () => {
     const before = cluster.kubeconfig.requests.total;
     return () => cluster.kubeconfig.requests.total - before;
   };
+  /** Version that a watch began at last. */
+  let begunAt = 0;
   const lists = () => cluster.kubeconfig.requests.snapshot()['GET configmaps'] ?? 0;
   /** Connections that are in use. */
   const busy = async (): Promise<number> => {
@@ -142,6 +151,15 @@ describe('following the objects of a cluster', () => {
           await sleep(500);
         }
         const seconds = (Date.now() - began) / 1000;
+        const last = await ground.kubectl(
+          'get',
+          'configmap',
+          'ends-a',
+          '-o',
+          'jsonpath={.metadata.resourceVersion}',
+        );
+        await sleep(1_500);
+        assert.ok(begunAt >= Number(last), `taken up at ${begunAt}, and ${last} was told before`);
         assert.ok(requests() <= seconds + 3, `${requests()} requests in ${seconds} s`);
       },
       { seconds: 1, slack: 5 },

@@ -1,6 +1,6 @@
 import type { CoreV1Event, V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { podFindings } from './diagnose-pod.js';
-import { conditionOf, defaultGraces, isObserved, type Finding, type Graces } from './finding.js';
+import { conditionOf, defaultGraces, isObserved, timeOf, type Finding, type Graces } from './finding.js';
 
 /** What the cluster says about a workload. */
 export type Seen = {
@@ -60,18 +60,14 @@ function refusedPods(deployment: V1Deployment, graces: Graces): Finding[] {
 /** Once is a passing fault of a node; again and again it is the workload that does not fit. */
 function replacedAgain(pods: V1Pod[]): Finding[] {
   const failed = pods.filter(({ status }) => status?.phase === 'Failed' && status.reason !== undefined);
-  const pod = failed.at(-1);
-  if (pod === undefined || failed.length < 3) return [];
+  if (failed.length < 3) return [];
+  const pod = failed.toSorted((a, b) => createdAt(a) - createdAt(b)).at(-1)!;
   const { reason = 'Failed', message = '' } = pod.status ?? {};
-  return [
-    {
-      reason,
-      text: `was given up by its node, the ${failed.length}th so far: ${message.trim()}`,
-      grace: 0,
-      pod,
-    },
-  ];
+  const text = `was given up by its node (${reason}), as were ${failed.length - 1} before it: ${message.trim()}`;
+  return [{ reason, text, grace: 0, pod }];
 }
+
+const createdAt = ({ metadata }: V1Pod): number => timeOf(metadata?.creationTimestamp);
 
 function stuck(deployment: V1Deployment): Finding[] {
   const condition = conditionOf(deployment.status?.conditions, 'Progressing');

@@ -39,7 +39,7 @@ export function kubernetesTargetOn(cluster: Cluster): Target {
         const { node: namespace, name } = replica;
         const budget = set.spec.verify.startupBudget;
         await awaitWorkload(cluster, { namespace, name, budget }, { ...watch, signal });
-        await awaitAnswer(replica, signal);
+        await awaitAnswer(replica, { ...watch, signal });
       });
     },
     traffic: (takeover, watch) => snapshot(cluster, takeover, watch),
