@@ -30,7 +30,10 @@ const Ingress = z.strictObject({
   /** IngressClass; left out: the cluster's default. */
   class: DnsName.optional(),
   host: DnsName.optional(),
-  /** Requests to this path reach the replicas' `/predict`-style paths unchanged. */
+  /**
+   * Requests to this path and below are the service's. They reach it unchanged, and it answers below the path as below
+   * `/`; one that ends in `/predict`, such as `/inference/predict`, is for predictions alone.
+   */
   path: AbsolutePath.default('/'),
   /** Name of the Secret with certificate and key for `host`. */
   tlsSecret: DnsName.optional(),

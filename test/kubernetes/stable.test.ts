@@ -70,6 +70,10 @@ describe("a service's own objects in a cluster", () => {
       ],
     });
     assert.equal(ingress.metadata?.annotations?.['example.org/limit'], '10m');
+    // What an Ingress passes on unchanged, the replicas understand.
+    const [pod] = await quay.pods('iris--r1');
+    const env = pod?.spec?.containers[0]?.env ?? [];
+    assert.equal(env.find(({ name }) => name === 'SLIPWAY_BASE_PATH')?.value, '/inference');
 
     const autoscaler = await berth.get<{ spec: V1HorizontalPodAutoscaler['spec'] & { minReplicas: number } }>(
       'hpa',

@@ -9,6 +9,7 @@ import { namespaceOf, type Cluster, type ImageFacts } from './cluster.js';
 import { assertPermissions, may, neededPermissions } from './permissions.js';
 import { checkReferences } from './references.js';
 import { rehearse } from './rehearse.js';
+import { rehearseTraffic } from './rehearse-traffic.js';
 import { factsOf } from './start.js';
 
 /**
@@ -32,6 +33,7 @@ export async function admit(
   const image = await factsOf(cluster, set, signal);
   onProgress({ message: `trying every object in namespace ${namespace}` });
   await rehearse(cluster, set, strategy, live, image, signal);
+  await rehearseTraffic(cluster, set, strategy, live, signal);
   const platform = image ?? (await baseFacts(cluster, set, signal));
   return [...warnings, ...(await checkCapacity(cluster, set, strategy, live, platform, signal))];
 }

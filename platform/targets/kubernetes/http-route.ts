@@ -132,20 +132,13 @@ async function rewrite(
       [annotations.changed]: String(token),
     };
     const wanted = {
-      ...route,
-      metadata: { ...route.metadata, annotations: { ...others, ...noting } },
+      annotations: { ...others, ...noting },
       spec: { ...route.spec, rules: to.rules },
     };
     try {
-      const now = await replace(cluster, 'changing', wanted, signal);
+      const now = await replace(cluster, 'changing', route, wanted, signal);
       // The rules are as their owner had set them: they are the owner's again.
-      if (to.managers)
-        await replace(
-          cluster,
-          'changing',
-          { ...now, metadata: { ...now.metadata, managedFields: dated(to.managers) } },
-          signal,
-        );
+      if (to.managers) await replace(cluster, 'changing', now, { managedFields: dated(to.managers) }, signal);
       return;
     } catch (error) {
       if (!isOutdated(error)) throw error;

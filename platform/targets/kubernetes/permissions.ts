@@ -25,16 +25,24 @@ export function neededPermissions(
     { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'create', 'deletecollection'] },
     { group: '', resource: 'pods/log', verbs: ['get'] },
     { group: '', resource: 'events', verbs: ['list', 'watch'] },
-    { group: 'policy', resource: 'poddisruptionbudgets', verbs: changed },
-    { group: 'autoscaling', resource: 'horizontalpodautoscalers', verbs: changed },
-    { group: 'networking.k8s.io', resource: 'ingresses', verbs: changed },
+    { group: 'policy', resource: 'poddisruptionbudgets', verbs: [...changed, 'list'] },
+    { group: 'autoscaling', resource: 'horizontalpodautoscalers', verbs: [...changed, 'list'] },
+    { group: 'networking.k8s.io', resource: 'ingresses', verbs: [...changed, 'list'] },
     ...(config.pullSecret || asked?.env.length || asked?.ingress?.tlsSecret
       ? [{ group: '', resource: 'secrets', verbs: config.pullSecret ? changed : ['get'] }]
       : []),
     ...(asked?.volumes.some(({ claim }) => claim !== undefined)
       ? [{ group: '', resource: 'persistentvolumeclaims', verbs: ['get'] }]
       : []),
-    ...(httpRoute ? [{ group: 'gateway.networking.k8s.io', resource: 'httproutes', verbs: changed }] : []),
+    ...(httpRoute
+      ? [
+          {
+            group: 'gateway.networking.k8s.io',
+            resource: 'httproutes',
+            verbs: ['get', 'list', 'create', 'patch'],
+          },
+        ]
+      : []),
   ];
 }
 

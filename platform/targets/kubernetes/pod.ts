@@ -113,6 +113,7 @@ function container(cluster: Cluster, set: ReplicaSet, volumes: Mounted[]): V1Con
 
 /** As on Docker, and what the namespace's Secrets hold. */
 function environment({ drain, allowPickle }: Cluster, { model, spec }: ReplicaSet): V1EnvVar[] {
+  const base = basePath(spec.kubernetes?.ingress?.path ?? '/');
   const fixed = {
     MODEL_NAME: model,
     MODEL_TYPE: spec.recipe,
@@ -120,6 +121,7 @@ function environment({ drain, allowPickle }: Cluster, { model, spec }: ReplicaSe
     SLIPWAY_LINGER: String(linger),
     SLIPWAY_DRAIN: String(Math.max(1, Math.ceil(drain / 1000))),
     ...(spec.load !== undefined && { SLIPWAY_LOAD: spec.load }),
+    ...(base !== '' && { SLIPWAY_BASE_PATH: base }),
     ...(allowPickle && { SLIPWAY_ALLOW_PICKLE: '1' }),
   };
   return [
@@ -129,6 +131,15 @@ function environment({ drain, allowPickle }: Cluster, { model, spec }: ReplicaSe
       valueFrom: { secretKeyRef: { name: secret, key } },
     })),
   ];
+}
+
+/**
+ * What comes before the paths of the serving contract in requests that an Ingress passes on: any controller does that
+ * unchanged, and no two rewrite alike. `/inference` for `/inference/predict` as well as for `/inference`.
+ */
+function basePath(path: string): string {
+  const plain = path.replace(/\/+$/, '');
+  return plain.endsWith(serving.predict) ? plain.slice(0, -serving.predict.length) : plain;
 }
 
 /**

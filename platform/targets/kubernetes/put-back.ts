@@ -72,23 +72,23 @@ async function replaceWith(
 ): Promise<void> {
   const spec = { ...ownSpec(now, was), ...(replicas !== undefined && { replicas }) };
   const wanted = {
-    ...now,
-    metadata: {
-      ...now.metadata,
-      labels: merged(now, was, 'labels'),
-      annotations: {
-        ...merged(now, was, 'annotations'),
-        [annotations.fence]: String(token),
-        ...(notes.length > 0 && { [annotations.drift]: JSON.stringify({ token, notes }) }),
-      },
+    labels: merged(now, was, 'labels'),
+    annotations: {
+      ...merged(now, was, 'annotations'),
+      [annotations.fence]: String(token),
+      ...(notes.length > 0 && { [annotations.drift]: JSON.stringify({ token, notes }) }),
     },
     spec,
   };
-  const put = await replace(cluster, 'putting back', wanted, signal);
+  const put = await replace(cluster, 'putting back', now, wanted, signal);
   // Who has set which field is part of what it was: else later applies would conflict with this change.
-  const managedFields = dated(was.managedFields as Managed[]);
-  const owned = { ...put, metadata: { ...put.metadata, managedFields } };
-  await replace(cluster, 'putting back', owned, signal);
+  await replace(
+    cluster,
+    'putting back',
+    put,
+    { managedFields: dated(was.managedFields as Managed[]) },
+    signal,
+  );
 }
 
 /** Of somebody else's object, an HTTPRoute, only the rules are ours to put back. */
@@ -139,8 +139,7 @@ async function makeAgain(
       return await make(others);
     });
     const managedFields = dated(was.managedFields as Managed[]);
-    const owned = { ...made, metadata: { ...made.metadata, managedFields } };
-    await replace(cluster, 'making again', owned, signal);
+    await replace(cluster, 'making again', made, { managedFields }, signal);
     return true;
   } catch (error) {
     if (isOutdated(error)) return false;

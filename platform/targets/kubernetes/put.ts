@@ -1,4 +1,5 @@
-import type { KubernetesObject } from '@kubernetes/client-node';
+import { isDeepStrictEqual } from 'node:util';
+import { PatchStrategy, type KubernetesObject } from '@kubernetes/client-node';
 import { SlipwayError } from '../../../contract/errors.js';
 import type { Takeover } from '../index.js';
 import {
@@ -12,6 +13,7 @@ import {
 } from './apply.js';
 import { ask, askFor } from './ask.js';
 import type { Cluster } from './cluster.js';
+import { isObject } from './drift.js';
 import { ApplyConflict } from './errors.js';
 import { fieldManager } from './labels.js';
 import { assertCandidate } from './scale.js';
@@ -111,16 +113,53 @@ export async function removeExactly(
   }
 }
 
-/** Makes an object exactly this, whoever has set its fields, unless it is another version by now. */
-export const replace = (
+/** What of an object may be replaced. */
+type Replaced = Partial<Pick<Thing['metadata'], 'labels' | 'annotations' | 'managedFields'>> &
+  Pick<Thing, 'spec'>;
+
+/** Makes parts of an object exactly these, whoever has set their fields, unless it is another version by now. */
+export function replace(
   cluster: Cluster,
   doing: string,
-  object: Thing,
+  { apiVersion, kind, metadata, spec: before }: Thing,
+  { labels, annotations, managedFields, spec }: Replaced,
   signal?: AbortSignal,
-): Promise<Thing> =>
-  ask(
+): Promise<Thing> {
+  const { name, namespace, resourceVersion } = metadata;
+  const patch = {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      namespace,
+      resourceVersion,
+      ...(labels && { labels: mergePatch(metadata.labels ?? {}, labels) }),
+      ...(annotations && { annotations: mergePatch(metadata.annotations ?? {}, annotations) }),
+      ...(managedFields && { managedFields }),
+    },
+    ...(spec && { spec: mergePatch(plain(before ?? {}), plain(spec)) }),
+  } as unknown as Thing;
+  return ask(
     cluster,
-    `${doing} ${nameOf(object)}`,
-    () => cluster.objects.replace(object, undefined, undefined, fieldManager),
+    `${doing} ${nameOf(patch)}`,
+    () =>
+      cluster.objects.patch(patch, undefined, undefined, fieldManager, undefined, PatchStrategy.MergePatch),
     { signal },
   );
+}
+
+const plain = (value: Record<string, unknown>) =>
+  JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
+
+/** https://www.rfc-editor.org/rfc/rfc7386: what is left out is set to null. */
+function mergePatch(now: Record<string, unknown>, wanted: Record<string, unknown>): Record<string, unknown> {
+  const keys = [...new Set([...Object.keys(now), ...Object.keys(wanted)])];
+  return Object.fromEntries(
+    keys.flatMap((key): [string, unknown][] => {
+      const [before, after] = [now[key], wanted[key]];
+      if (isDeepStrictEqual(before, after)) return [];
+      if (isObject(before) && isObject(after)) return [[key, mergePatch(before, after)]];
+      return [[key, after ?? null]];
+    }),
+  );
+}

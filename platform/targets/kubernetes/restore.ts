@@ -1,15 +1,13 @@
-import { messageOf, SlipwayError } from '../../../contract/errors.js';
 import type { Grant } from '../../../contract/pipeline.js';
 import type { Watch } from '../index.js';
-import { isOutdated, nameOf, read } from './apply.js';
+import { nameOf, read, type ObjectRef } from './apply.js';
+import { bringBack, change, resize } from './bring-back.js';
 import type { Cluster } from './cluster.js';
 import { annotations } from './labels.js';
 import type { Thing } from './stable.js';
 import { putBack, type PutBack } from './put-back.js';
-import { replace } from './put.js';
-import { awaitWorkload } from './ready.js';
-import { readWorkload, replicasOfWorkload, workloadRef, type Workload } from './scale.js';
-import { awaitGone } from './settle.js';
+import { removeExactly } from './put.js';
+import { readWorkload, replicasOfWorkload, type Workload } from './scale.js';
 import { Snapshot } from './traffic.js';
 
 /**
@@ -28,20 +26,22 @@ export async function restore(
   const notes: string[] = [];
   await fence(back, candidate);
   if (await isPast(back, objects, live, candidate)) return [];
-  // The autoscaler first: that of the new release would work against what follows.
   const [autoscalers, others] = [true, false].map((wanted) =>
     objects.filter(({ ref }) => (ref.kind === 'HorizontalPodAutoscaler') === wanted),
   ) as [typeof objects, typeof objects];
+  for (const { ref } of autoscalers) await removeOfCandidate(back, ref, candidate);
   const scaled = autoscalers.some(({ was }) => was !== null);
-  for (const recorded of autoscalers) notes.push(...(await putBack(back, recorded)));
   if (live) {
     const now = await readWorkload(cluster, live, watch.signal);
     // An autoscaler may have added some; it takes them away again.
     const replicas = scaled ? Math.max(live.replicas, replicasOfWorkload(now)) : live.replicas;
     notes.push(...(await putBack(back, live.recorded, { replicas, scaled })));
-    notes.push(...(await awaitLive(back, { ...live, replicas, budget: budgetOf(live) }, candidate, watch)));
+    const budget = `${Number(live.recorded.was?.spec['progressDeadlineSeconds'] ?? 600)}s`;
+    notes.push(...(await bringBack(back, { ...live, replicas, budget }, candidate, watch)));
+    // Bringing it back step by step has changed it once more.
+    await putBack(back, live.recorded, { replicas, scaled });
   }
-  for (const recorded of others) {
+  for (const recorded of [...others, ...autoscalers]) {
     watch.onProgress({ message: `putting back ${nameOf(recorded.ref)}` });
     notes.push(...(await putBack(back, recorded)));
   }
@@ -69,76 +69,24 @@ async function isPast(
 }
 
 /** The new workload must not get traffic any more, not even by objects that are not there now. */
-async function fence(back: PutBack, candidate: Workload): Promise<void> {
-  await change(back, candidate, ({ metadata }) => {
+const fence = (back: PutBack, candidate: Workload): Promise<void> =>
+  change(back, candidate, ({ metadata }) => {
     const by = Number(metadata.annotations?.[annotations.fence] ?? 0);
-    if (by >= back.grant.token) return false;
-    metadata.annotations = { ...metadata.annotations, [annotations.fence]: String(back.grant.token) };
-    return true;
-  });
-}
-
-const resize = (back: PutBack, workload: Workload, replicas: number): Promise<void> =>
-  change(back, workload, ({ spec }) => {
-    if (spec?.['replicas'] === replicas) return false;
-    spec!['replicas'] = replicas;
-    return true;
+    if (by >= back.grant.token) return null;
+    return { annotations: { ...metadata.annotations, [annotations.fence]: String(back.grant.token) } };
   });
 
-/** Changes a workload whoever has fenced it: undo comes last. Gone is fine. */
-async function change(
-  { cluster, signal }: PutBack,
-  workload: Workload,
-  edit: (deployment: Thing) => boolean,
+/** The new release's autoscaler would work against what follows. */
+async function removeOfCandidate(
+  { cluster, grant, signal }: PutBack,
+  ref: ObjectRef,
+  candidate: Workload,
 ): Promise<void> {
   for (;;) {
-    const now = await read<Thing>(cluster, workloadRef(workload), signal);
-    if (now === null || !edit(now)) return;
-    try {
-      await replace(cluster, 'changing', now, signal);
-      return;
-    } catch (error) {
-      if (!isOutdated(error)) throw error;
-    }
+    const now = await read<Thing>(cluster, ref, signal);
+    const scaled = now?.spec?.['scaleTargetRef'] as { name?: string } | undefined;
+    if (now === null || scaled?.name !== candidate.name) return;
+    if (Number(now.metadata.annotations?.[annotations.changed]) !== grant.token) return;
+    if (await removeExactly(cluster, now, signal)) return;
   }
 }
-
-/**
- * Waits for the live replicas. Where there is no room because new ones hold it, these make way one by one. When not
- * all become ready, those that are get the traffic; with none there is nothing to give it to, and it is tried again.
- */
-async function awaitLive(
-  back: PutBack,
-  live: Workload & { replicas: number; budget: string },
-  candidate: Workload,
-  watch: Watch,
-): Promise<string[]> {
-  const { cluster } = back;
-  for (;;) {
-    try {
-      const { node: namespace, name, replicas } = live;
-      await awaitWorkload(cluster, { namespace, name, replicas, budget: live.budget }, watch);
-      return [];
-    } catch (error) {
-      if (!(error instanceof SlipwayError)) throw error;
-      const held = replicasOfWorkload(await readWorkload(cluster, candidate, watch.signal));
-      if (noRoom.has(String(error.details['reason'])) && held > 0) {
-        watch.onProgress({ message: `making room for ${live.name}: ${held - 1} of ${candidate.name} stay` });
-        await resize(back, candidate, held - 1);
-        await awaitGone(cluster, candidate, held - 1, watch);
-        continue;
-      }
-      const ready = (await readWorkload(cluster, live, watch.signal))?.status?.readyReplicas ?? 0;
-      // Not final: an undo is tried until it is done.
-      if (ready === 0) throw new Error(messageOf(error), { cause: error });
-      return [`${ready} of ${live.replicas} replicas of ${live.name} became ready again: ${error.message}`];
-    }
-  }
-}
-
-/** Reasons that may be the new replicas' doing. */
-const noRoom = new Set(['Unschedulable', 'QuotaExceeded']);
-
-/** They were ready before; it may take as long as their Deployment says. */
-const budgetOf = ({ recorded }: NonNullable<Snapshot['live']>): string =>
-  `${Number(recorded.was?.spec['progressDeadlineSeconds'] ?? 600)}s`;

@@ -55,7 +55,7 @@ class Application:
         }
 
     def __call__(self, environ, start_response):
-        path = environ.get("PATH_INFO") or "/"
+        path = self._below_base(environ.get("PATH_INFO") or "/")
         method = environ["REQUEST_METHOD"]
         headers = []
         try:
@@ -72,6 +72,10 @@ class Application:
             headers.append(("Connection", "close"))
         start_response(f"{status} {REASONS[status]}", headers)
         return [b"" if method == "HEAD" else body]
+
+    def _below_base(self, path):
+        base = self._settings.base_path
+        return path[len(base) :] or "/" if base and f"{path}/".startswith(f"{base}/") else path
 
     def _answer(self, path, method, environ):
         methods = self._routes.get(path)

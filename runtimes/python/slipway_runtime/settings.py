@@ -16,6 +16,8 @@ class Settings:
         self.allow_pickle = env.get("SLIPWAY_ALLOW_PICKLE") == "1"
         self.host = env.get("SLIPWAY_HOST", "0.0.0.0")
         self.port = _number(env, "SLIPWAY_PORT", 8000)
+        # Path that requests may have before those of the contract, where an Ingress passes them on as they came.
+        self.base_path = env.get("SLIPWAY_BASE_PATH", "").rstrip("/")
         # Predictions at once. More wait their turn, so that health checks always find a free thread.
         self.threads = _number(env, "SLIPWAY_THREADS", 16)
         self.max_body = _number(env, "SLIPWAY_MAX_BODY", 64 * 1024 * 1024)

@@ -122,5 +122,18 @@ class Contract(unittest.TestCase):
         self.assertIn("slipway_model_loaded 1.0", text)
 
 
+
+class BelowABasePath(unittest.TestCase):
+    def test_answers_with_and_without_it(self):
+        with Server(ECHO, SLIPWAY_BASE_PATH="/inference") as server:
+            server.wait()
+            for path in ("/inference/predict", "/predict"):
+                status, body = server.ask("POST", path, {"input": 1})
+                self.assertEqual((status, body["output"]["input"]), (200, 1))
+            self.assertEqual(server.ask("GET", "/inference"), (200, {"state": "done"}))
+            self.assertEqual(server.ask("GET", "/readyz"), (200, {"state": "done"}))
+            self.assertEqual(server.ask("POST", "/inferences/predict", {"input": 1})[0], 404)
+
+
 if __name__ == "__main__":
     unittest.main()
