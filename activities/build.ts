@@ -1,4 +1,4 @@
-import { messageOf } from '../contract/errors.js';
+import { messageOf, SlipwayError } from '../contract/errors.js';
 import type { Digest, ImageRef } from '../contract/names.js';
 import type { Grant, Pinned } from '../contract/pipeline.js';
 import { ensureFiles, readIndex } from '../platform/archive/artifacts.js';
@@ -71,6 +71,12 @@ async function build(
   watch: Watch,
 ): Promise<ImageRef> {
   const { source } = pinned;
+  if (docker === null)
+    throw new SlipwayError(
+      'BuildFailed',
+      `the source of "${source.model}" has to be built, and this installation has no engine to build with; ` +
+        'name one in "docker" of the stack file ("builder.docker" of the chart), as tcp://host:port',
+    );
   const index = await readIndex(storage, source);
   const release = cache.lease(index.files.map(({ sha256 }) => sha256));
   try {
@@ -78,7 +84,11 @@ async function build(
     const paths = index.files.map(({ path }) => path);
     await ensureFiles({ storage, cache, limits: stack.archives }, source, index, paths, watch);
     const files = new Map([...sourcePaths(index)].map(([path, { sha256 }]) => [path, cache.pathOf(sha256)]));
-    const node = stack.nodes.find((it) => it.docker === stack.docker) ?? stack.nodes[0]!;
+    const node = stack.nodes.find((it) => it.docker === stack.docker) ??
+      stack.nodes[0] ?? {
+        name: 'builder',
+        registry: stack.dockerRegistry ?? new URL(stack.registry.url).host,
+      };
     const tag = temporaryTag(stack.name, grant);
     return await perform(
       catalog,

@@ -34,7 +34,8 @@ async function takeBack(
   const { effect } = entry;
   switch (effect.kind) {
     case 'build':
-      return await cleanupBuild(builder, effect.tag);
+      // Without a builder there is none that it could be on.
+      return builder === null ? undefined : await cleanupBuild(builder, effect.tag);
     case 'tag':
       return await withdrawUnlessNamed(platform, grant, effect);
     case 'manifest':

@@ -65,10 +65,10 @@ export async function greeterImage(platform: Platform, request: DeployRequest): 
 
     const node = stack.nodes.find(({ docker }) => docker === stack.docker) ?? stack.nodes[0]!;
     const tag = temporaryTag(stack.name, { service: model, token: 1 });
-    cleaning.push(() => cleanupBuild(builder, tag));
+    cleaning.push(() => cleanupBuild(builder!, tag));
     const sourceImage = await buildSourceImage(
       {
-        docker: builder,
+        docker: builder!,
         registry,
         engineRegistry: node.registry,
         credentials: stack.registry,

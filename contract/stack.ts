@@ -77,12 +77,16 @@ export const Stack = z.object({
   s3: z.object({ endpoint: Url, accessKey: z.string(), secretKey: z.string(), bucket: z.string() }),
   registry: z.object({ url: Url, username: z.string(), password: z.string() }),
   postgres: z.string(),
+  /** Engine that builds source images; empty: there is none, and deployments of new sources fail at the build. */
   docker: z.string(),
+  /** `host:port` of the registry as that engine reaches it, where it is none of `nodes`; left out: that of `registry`. */
+  dockerRegistry: z.string().optional(),
   kubeconfig: z.string().nullable().default(null),
 
   /** Base image that source images are built on. */
   base: ImageRef,
-  nodes: z.array(NodeConfig).min(1),
+  /** None: `target: "docker"` is refused. */
+  nodes: z.array(NodeConfig),
   /** Null: there is no cluster, and `target: "kubernetes"` is refused. */
   cluster: ClusterConfig.nullable().default(null),
   build: BuildConfig.prefault({}),

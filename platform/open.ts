@@ -23,10 +23,10 @@ export type Platform = {
   cache: Cache;
   registry: Registry;
   catalog: Catalog;
-  /** Engine that builds source images. */
-  builder: Docker;
+  /** Engine that builds source images; null: this installation has none. */
+  builder: Docker | null;
   /** Only those that this installation has. */
-  targets: { docker: Target; kubernetes?: Target };
+  targets: { docker?: Target; kubernetes?: Target };
 };
 
 /** Opens every part of the platform. Only the catalog connects at once. */
@@ -38,7 +38,7 @@ export async function openPlatform(stack: Stack): Promise<Platform> {
     cache: await openCache(stack.cache),
     registry,
     catalog: await postgresCatalog(stack.postgres),
-    builder: new Docker(engineOptions(stack.docker)),
+    builder: stack.docker === '' ? null : new Docker(engineOptions(stack.docker)),
     targets: openTargets(stack, registry),
   };
 }
@@ -46,7 +46,7 @@ export async function openPlatform(stack: Stack): Promise<Platform> {
 function openTargets(stack: Stack, registry: Registry): Platform['targets'] {
   const installation = installationOf(stack);
   return {
-    docker: dockerTarget({ ...installation, nodes: stack.nodes }),
+    ...(stack.nodes.length > 0 && { docker: dockerTarget({ ...installation, nodes: stack.nodes }) }),
     ...(stack.cluster && {
       kubernetes: kubernetesTarget({
         ...installation,
@@ -64,7 +64,10 @@ export function targetOf({ targets }: Pick<Platform, 'targets'>, kind: TargetKin
   if (target) return target;
   throw new SlipwayError(
     'InvalidInput',
-    `target: this installation has no "${kind}"; start one with "slipway up --${kind}" or name a kubeconfig`,
+    `target: this installation has no "${kind}"; ` +
+      (kind === 'kubernetes'
+        ? 'start one with "slipway up --kubernetes" or name a kubeconfig'
+        : 'name "nodes" in its stack file, or deploy with target "kubernetes"'),
   );
 }
 

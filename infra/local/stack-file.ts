@@ -51,6 +51,7 @@ export async function writeStack(
     },
     postgres: postgresUrl(ports.postgres, secrets.postgres),
     docker: engine.docker,
+    dockerRegistry: undefined,
     kubeconfig: cluster?.kubeconfig ?? null,
     base,
     nodes: [

@@ -13,7 +13,7 @@ import { createRegistry } from '../../platform/images/registry.js';
 import { engineOptions } from '../../platform/targets/engine.js';
 import type { Stack } from '../../contract/stack.js';
 import { testStack } from '../support/stack.js';
-import { until } from '../support/workflows.js';
+import { until } from '../support/until.js';
 
 const program = fileURLToPath(new URL('../../infra/image/main.js', import.meta.url));
 const image = (...args: string[]) => execa(process.execPath, [program, ...args], { reject: false });

@@ -70,7 +70,7 @@ describe('what is found out about a rollout before it', () => {
       deployer.admit(deployer.set(image)),
       refused(
         'RolloutFailed',
-        /user "deployer" .* lacks permissions in namespace "t-\w+" .*: get pods\/log; list, watch events; create, delete secrets\./,
+        /user "deployer" .* lacks permissions in namespace "t-\w+" .*: get pods\/log; list, watch events; create secrets; delete secrets "slipway-[^"]+-registry"\./,
       ),
     );
     const outside = deployer.set(image, { kubernetes: { namespace: 'default' } });
@@ -83,9 +83,10 @@ describe('what is found out about a rollout before it', () => {
   test('with the permissions that are said to be needed, and no more, a set is admitted, started and removed', async () => {
     const strategy = { kind: 'rolling' as const, maxSurge: 1, maxUnavailable: 0 };
     const set = berth.set(image, {}, { token: 30 });
-    const rules = neededPermissions(berth.cluster, set, strategy).map(({ group, resource, verbs }) => ({
+    const rules = neededPermissions(berth.cluster, set, strategy).map(({ group, resource, name, verbs }) => ({
       apiGroups: [group],
       resources: [resource],
+      ...(name !== undefined && { resourceNames: [name] }),
       verbs,
     }));
     const enough = berth.as((await berth.somebody('enough', rules)).kubeconfig);

@@ -4,15 +4,16 @@ import type { Strategy } from '../../../contract/strategy.js';
 import type { ReplicaSet } from '../index.js';
 import { ask } from './ask.js';
 import type { Cluster } from './cluster.js';
+import { accountName, pullSecretName } from './pull-secret.js';
 
-/** What somebody may do: `{ verbs: ['get'], group: 'apps', resource: 'deployments' }`. */
-export type Permission = { verbs: string[]; group: string; resource: string };
+/** What somebody may do: `{ verbs: ['get'], group: 'apps', resource: 'deployments' }`; with `name`, to that object only. */
+export type Permission = { verbs: string[]; group: string; resource: string; name?: string };
 
 const changed = ['get', 'create', 'patch', 'delete'];
 
 /** What shipping a set needs in its namespace. The roles of the Helm chart grant at least this. */
 export function neededPermissions(
-  { config }: Pick<Cluster, 'config'>,
+  { config, stack }: Pick<Cluster, 'config' | 'stack'>,
   { spec }: Pick<ReplicaSet, 'spec'>,
   strategy: Strategy,
 ): Permission[] {
@@ -21,16 +22,15 @@ export function neededPermissions(
   return [
     { group: 'apps', resource: 'deployments', verbs: [...changed, 'list', 'watch'] },
     { group: '', resource: 'services', verbs: [...changed, 'list'] },
-    { group: '', resource: 'serviceaccounts', verbs: changed },
+    ...ownObject('serviceaccounts', accountName(stack)),
     { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'create', 'deletecollection'] },
     { group: '', resource: 'pods/log', verbs: ['get'] },
     { group: '', resource: 'events', verbs: ['list', 'watch'] },
     { group: 'policy', resource: 'poddisruptionbudgets', verbs: [...changed, 'list'] },
     { group: 'autoscaling', resource: 'horizontalpodautoscalers', verbs: [...changed, 'list'] },
     { group: 'networking.k8s.io', resource: 'ingresses', verbs: [...changed, 'list'] },
-    ...(config.pullSecret || asked?.env.length || asked?.ingress?.tlsSecret
-      ? [{ group: '', resource: 'secrets', verbs: config.pullSecret ? changed : ['get'] }]
-      : []),
+    ...(config.pullSecret ? ownObject('secrets', pullSecretName(stack)) : []),
+    ...secretsOf(spec).map((name) => ({ group: '', resource: 'secrets', verbs: ['get'], name })),
     ...(asked?.volumes.some(({ claim }) => claim !== undefined)
       ? [{ group: '', resource: 'persistentvolumeclaims', verbs: ['get'] }]
       : []),
@@ -45,6 +45,20 @@ export function neededPermissions(
       : []),
   ];
 }
+
+/** Of these kinds roles allow single objects, by name; making one they cannot restrict so. */
+const ownObject = (resource: string, name: string): Permission[] => [
+  { group: '', resource, verbs: ['create'] },
+  { group: '', resource, verbs: changed.filter((verb) => verb !== 'create'), name },
+];
+
+/** Secrets that a spec names: read, to see that they are there. */
+const secretsOf = ({ kubernetes }: ReplicaSet['spec']): string[] => [
+  ...new Set([
+    ...(kubernetes?.env.map(({ secret }) => secret) ?? []),
+    ...(kubernetes?.ingress?.tlsSecret ? [kubernetes.ingress.tlsSecret] : []),
+  ]),
+];
 
 /**
  * Throws `RolloutFailed` naming every permission that is missing in a namespace.
@@ -74,10 +88,14 @@ export async function assertPermissions(
   );
   const missing = asked.filter(({ allowed }) => !allowed).map(({ one }) => one);
   if (missing.length === 0) return;
-  const told = needed.flatMap(({ group, resource }) => {
-    const verbs = missing.filter((one) => one.group === group && one.resource === resource);
+  const told = needed.flatMap(({ group, resource, name }) => {
+    const verbs = missing.filter(
+      (one) => one.group === group && one.resource === resource && one.name === name,
+    );
     return verbs.length > 0
-      ? [`${verbs.map(({ verb }) => verb).join(', ')} ${resource}${group && `.${group}`}`]
+      ? [
+          `${verbs.map(({ verb }) => verb).join(', ')} ${resource}${group && `.${group}`}${name ? ` "${name}"` : ''}`,
+        ]
       : [];
   });
   throw new SlipwayError(
@@ -91,14 +109,21 @@ export async function assertPermissions(
 /** Asks whether one thing is allowed; without a namespace: in all of them, or of what belongs to none. */
 export async function may(
   cluster: Cluster,
-  { verb, group, resource, namespace }: { verb: string; group: string; resource: string; namespace?: string },
+  {
+    verb,
+    group,
+    resource,
+    name,
+    namespace,
+  }: Omit<Permission, 'verbs'> & { verb: string; namespace?: string },
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const [name, subresource] = resource.split('/');
+  const [kind, subresource] = resource.split('/');
   const resourceAttributes = {
     verb,
     group,
-    resource: name!,
+    resource: kind!,
+    ...(name !== undefined && { name }),
     ...(subresource !== undefined && { subresource }),
     ...(namespace !== undefined && { namespace }),
   };
@@ -114,11 +139,11 @@ export async function may(
 function allows(
   { verbs, apiGroups = [], resources = [], resourceNames = [] }: V1ResourceRule,
   verb: string,
-  { group, resource }: Omit<Permission, 'verbs'>,
+  { group, resource, name }: Omit<Permission, 'verbs'>,
 ): boolean {
   const covers = (list: string[], one: string) => list.includes('*') || list.includes(one);
   return (
-    resourceNames.length === 0 &&
+    (resourceNames.length === 0 || (name !== undefined && resourceNames.includes(name))) &&
     covers(verbs, verb) &&
     covers(apiGroups, group) &&
     covers(resources, resource)

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { Stack } from '../../contract/stack.js';
+import { chart, runHelm, withValues, type Values } from './installed.js';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+/** What has to be given. */
+const least = {
+  stack: {
+    temporal: { address: 'temporal:7233' },
+    postgres: 'postgres://slipway:secret@db:5432/slipway',
+    s3: { endpoint: 'http://s3:9000', accessKey: 'AKIA7', secretKey: 'very-secret', bucket: 'models' },
+    registry: { url: 'https://registry.example.com', username: 'u', password: 'p' },
+    base: { repository: 'slipway-base', digest },
+  },
+};
+type Rendered = { kind: string; metadata: { name: string; namespace?: string }; [key: string]: unknown };
+
+const template = async (values: Values): Promise<Rendered[]> =>
+  await withValues(values, async (file) => {
+    const args = ['template', 'ship', chart, '--values', file, '--kube-version', '1.34.0', '-n', 'slipway'];
+    const documents = parseAllDocuments(await runHelm(args)) as { toJSON(): unknown }[];
+    return documents.map((document) => document.toJSON() as Rendered | null).filter((it) => it !== null);
+  });
+const configOf = (objects: Rendered[]): unknown => {
+  const secret = objects.find(({ kind }) => kind === 'Secret') as
+    { data?: Record<string, string> } | undefined;
+  return JSON.parse(Buffer.from(secret?.data?.['stack.json'] ?? '', 'base64').toString());
+};
+
+describe('the chart', { timeout: 1_500_000 }, () => {
+  test('is clean by helm lint, with its defaults and with values', async () => {
+    await runHelm(['lint', '--strict', chart]);
+    await withValues(least, (file) => runHelm(['lint', '--strict', chart, '--values', file]));
+  });
+
+  test('renders a configuration that Slipway reads, for the cluster it is in', async () => {
+    const stack = Stack.parse(configOf(await template(least)));
+    assert.deepEqual(
+      [stack.api, stack.gateway, stack.listen],
+      [
+        'http://ship-slipway.slipway.svc:7801',
+        'http://ship-slipway.slipway.svc:7800',
+        { host: '0.0.0.0', api: 7801, gateway: 7800 },
+      ],
+    );
+    const { cluster } = stack;
+    assert.deepEqual(
+      [cluster?.kubeconfig, cluster?.reach, cluster?.namespace, cluster?.namespaces, cluster?.registry],
+      [null, 'service', 'models', ['models'], 'registry.example.com'],
+    );
+    assert.deepEqual([stack.name, stack.docker, stack.nodes], ['ship', '', []]);
+    assert.ok(stack.token.length >= 40);
+  });
+
+  test('keeps secrets out of environment and arguments', async () => {
+    const objects = await template(least);
+    const rest = JSON.stringify(objects.filter(({ kind }) => kind !== 'Secret'));
+    for (const secret of ['secret@db', 'AKIA7', 'very-secret']) assert.ok(!rest.includes(secret), secret);
+  });
+
+  test('takes a Secret that is there instead, and then needs no other value', async () => {
+    const objects = await template({ stack: { existingSecret: 'mine' } });
+    assert.deepEqual(
+      objects.filter(({ kind }) => kind === 'Secret'),
+      [],
+    );
+    assert.match(JSON.stringify(objects), /"secretName":"mine"/);
+  });
+
+  test('says which value is missing or wrong', async () => {
+    await assert.rejects(template({}), /stack\.\w+(\.\w+)?: /);
+    const cases: [Values, RegExp][] = [
+      [{ namespaces: [] }, /\/namespaces.*minItems/],
+      [{ image: { digest: 'sha256:1' } }, /\/image\/digest/],
+      [{ stack: { ...least.stack, postgres: 'mysql://x' } }, /\/stack\/postgres/],
+      [{ worker: { replicaCount: 1 } }, /\/worker.*replicaCount/],
+    ];
+    for (const [values, problem] of cases)
+      await assert.rejects(
+        template({ ...least, ...values }),
+        (error: Error) => problem.test(error.message.replace(/\n/g, ' ')),
+        String(problem),
+      );
+  });
+
+  test('runs every container as nobody, with nothing writable but volumes and without privileges', async () => {
+    const everything = { ...least, worker: { versioning: { enabled: true } } };
+    const pods = (await template(everything)).flatMap((object) => {
+      const { spec } = object as unknown as { spec?: { template?: { spec?: PodSpec } } };
+      return spec?.template?.spec
+        ? [[`${object.kind} ${object.metadata.name}`, spec.template.spec] as const]
+        : [];
+    });
+    assert.deepEqual(pods.map(([name]) => name.split(' ')[0]).sort(), ['Deployment', 'Deployment', 'Job']);
+    for (const [name, { securityContext, containers }] of pods) {
+      assert.equal(securityContext.runAsNonRoot, true, name);
+      assert.deepEqual(securityContext.seccompProfile, { type: 'RuntimeDefault' }, name);
+      for (const container of containers) {
+        assert.deepEqual(
+          container.securityContext,
+          {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+          name,
+        );
+        assert.ok(container.resources.limits.memory, name);
+      }
+    }
+  });
+
+  test('has a Deployment for every build that deployments are pinned to, with its own image', async () => {
+    const versioning = {
+      enabled: true,
+      buildId: '0.2.0',
+      keep: [{ buildId: '0.1.0', image: 'registry.example.com/slipway:0.1.0' }],
+    };
+    const workers = (await template({ ...least, image: { tag: '0.2.0' }, worker: { versioning } })).filter(
+      ({ kind, metadata }) => kind === 'Deployment' && metadata.name.includes('worker'),
+    );
+    const images = workers.map((worker) => /"image":"([^"]+)"/.exec(JSON.stringify(worker))?.[1]);
+    assert.deepEqual(images, ['slipway:0.2.0', 'registry.example.com/slipway:0.1.0']);
+    const same = { ...versioning, keep: [{ buildId: '0.2.0', image: 'slipway:0.2.0' }] };
+    await assert.rejects(template({ ...least, worker: { versioning: same } }), /"0\.2\.0" is the new one/);
+  });
+});
+
+type PodSpec = {
+  securityContext: { runAsNonRoot: boolean; seccompProfile: unknown };
+  containers: { securityContext: unknown; resources: { limits: { memory: string } } }[];
+};

@@ -1,0 +1,172 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import { execa } from 'execa';
+import pg from 'pg';
+import { searchAttributes } from '../../contract/deployment.js';
+import { helm } from '../../infra/local/tools/helm.js';
+import { getTool } from '../../infra/local/tools/tool.js';
+import { testCluster, type TestCluster } from '../support/cluster.js';
+import { until } from '../support/until.js';
+
+/** The chart is in the sources, not in what is compiled from them. */
+export const chart = fileURLToPath(new URL('../../../infra/kubernetes/slipway', import.meta.url));
+const image = fileURLToPath(new URL('../../infra/image/main.js', import.meta.url));
+/** https://github.com/temporalio/api/blob/master/temporal/api/enums/v1/common.proto */
+const keyword = 2;
+
+export type Values = Record<string, unknown>;
+
+/** Runs Helm against a cluster, or none; answers what it prints, throws with what it says when it fails. */
+export async function runHelm(args: string[], kubeconfig?: string): Promise<string> {
+  const path = await getTool(helm, () => undefined, AbortSignal.timeout(20 * 60_000));
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-helm-'));
+  try {
+    const homes = { HELM_CACHE_HOME: folder, HELM_CONFIG_HOME: folder, HELM_DATA_HOME: folder };
+    const env = { ...homes, ...(kubeconfig && { KUBECONFIG: kubeconfig }) };
+    return (await execa(path, args, { env, stdin: 'ignore' })).stdout;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Values as a file, as secrets do not belong into arguments. */
+export async function withValues<T>(values: Values, use: (file: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-values-'));
+  try {
+    const file = join(folder, 'values.json');
+    await writeFile(file, JSON.stringify(values), { mode: 0o600 });
+    return await use(file);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/**
+ * What an installation in the cluster needs, beside the stack: the image in its registry, two namespaces, a Temporal
+ * namespace and a database of its own, and the stack's servers in reach of pods.
+ */
+export class Ground {
+  private readonly closing: (() => Promise<unknown>)[] = [];
+
+  private constructor(
+    readonly cluster: TestCluster,
+    /** Namespace of the release, and of the models. */
+    readonly app: string,
+    readonly models: string,
+    /** Client in the installation's Temporal namespace. */
+    readonly temporal: Client,
+    readonly values: Values,
+  ) {}
+
+  static async open(): Promise<Ground> {
+    const cluster = await testCluster();
+    const { stack, config, kubectl } = cluster;
+    const id = randomBytes(3).toString('hex');
+    const [app, models] = [`slipway-${id}`, `models-${id}`];
+    for (const namespace of [app, models]) await kubectl(['create', 'namespace', namespace]);
+    await kubectl([
+      ...['create', 'secret', 'docker-registry', 'pull', '-n', app, '--docker-server', config.registry],
+      ...['--docker-username', stack.registry.username, '--docker-password', stack.registry.password],
+    ]);
+    const built = await execa(process.execPath, [image, '--base', 'debian', '--json'], { stdin: 'ignore' });
+    const { digest } = JSON.parse(built.stdout) as { digest: string };
+
+    const connection = await Connection.connect({ address: stack.temporal.address });
+    const temporal = new Client({ connection, namespace: app });
+    await makeNamespace(temporal, app);
+    const database = `chart_${id}`;
+    await query(stack.postgres, `create database ${database}`);
+
+    const ports = [stack.temporal.address, stack.postgres, stack.s3.endpoint].map((address) =>
+      Number(/:(\d+)(?:\/|$)/.exec(address)![1]),
+    );
+    const [temporalFront, postgresFront, s3Front] = await Promise.all(ports.map(cluster.expose));
+    const at = ({ host, port }: { host: string; port: number }): string => `${host}:${port}`;
+    const catalog = new URL(stack.postgres);
+    catalog.host = at(postgresFront!);
+    catalog.pathname = `/${database}`;
+    const ground = new Ground(cluster, app, models, temporal, {
+      image: { repository: `${config.registry}/slipway`, digest, pullSecrets: ['pull'] },
+      namespaces: [models],
+      stack: {
+        temporal: { address: at(temporalFront!), namespace: app },
+        postgres: catalog.href,
+        s3: { ...stack.s3, endpoint: `http://${at(s3Front!)}` },
+        registry: { ...stack.registry, url: `http://${config.registry}` },
+        base: stack.base,
+        allowPickle: true,
+      },
+      // A small machine.
+      worker: { resources: { requests: { cpu: '50m', memory: '200Mi' } }, cache: { size: '2Gi' } },
+      server: { replicas: 1, service: { type: 'NodePort' } },
+    });
+    ground.closing.push(
+      ...[temporalFront!, postgresFront!, s3Front!].map((front) => () => front.close()),
+      () => query(stack.postgres, `drop database ${database} with (force)`),
+      () => connection.close(),
+      ...[app, models].map((name) => () => kubectl(['delete', 'namespace', name, '--wait=false'])),
+    );
+    return ground;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.closing) await close();
+  }
+
+  /** `helm install` or `upgrade`, which waits until everything is ready. */
+  async install(command: 'install' | 'upgrade', values: Values): Promise<void> {
+    await withValues(values, (file) =>
+      this.helm(command, 'test', chart, '--values', file, '--wait', '--timeout', '8m'),
+    );
+  }
+
+  helm(...args: string[]): Promise<string> {
+    return runHelm(['--namespace', this.app, ...args], this.cluster.kubeconfig);
+  }
+
+  get(what: string, path: string, namespace = this.app): Promise<string> {
+    return this.cluster.kubectl(['get', what, '-n', namespace, '-o', `jsonpath=${path}`]);
+  }
+
+  /** May an account of the release do this? */
+  async may(account: string, verb: string, resource: string, ...where: string[]): Promise<boolean> {
+    const as = `system:serviceaccount:${this.app}:${account}`;
+    return await this.cluster.kubectl(['auth', 'can-i', verb, resource, `--as=${as}`, ...where]).then(
+      () => true,
+      () => false,
+    );
+  }
+}
+
+async function makeNamespace(temporal: Client, namespace: string): Promise<void> {
+  await temporal.workflowService.registerNamespace({
+    namespace,
+    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
+  });
+  // It takes the server a while to know it.
+  await until(() =>
+    temporal.connection.operatorService
+      .addSearchAttributes({
+        namespace,
+        searchAttributes: Object.fromEntries(searchAttributes.map((name) => [name, keyword])),
+      })
+      .then(
+        () => true,
+        () => null,
+      ),
+  );
+}
+
+async function query(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
