@@ -2,6 +2,8 @@
 export const serving = {
   health: '/healthz',
   ready: '/readyz',
+  /** The same without loading a model that was unloaded: it is ready, for a prediction will load it. */
+  readyAsIs: '/readyz?load=false',
   predict: '/predict',
   load: '/load',
   unload: '/unload',

@@ -301,6 +301,11 @@ describe('what is found out about a rollout before it', () => {
         /^deployment "iris--r50" in namespace "t-\w+" exists and is not this installation's/,
       ),
     );
+    await berth.kubectl('create', 'service', 'clusterip', 'rose', '--tcp=80');
+    await assert.rejects(
+      berth.admit(berth.set(image, {}, { service: 'rose' })),
+      refused('Conflict', /^service "rose" in namespace "t-\w+" exists and is not this installation's/),
+    );
   });
 });
 

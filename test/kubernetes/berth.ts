@@ -88,10 +88,10 @@ export class Berth {
     return await this.target.start(set, planned!, this.watch(), takeover);
   }
 
-  /** Starts a set and waits until its Deployment is available. */
+  /** Starts a set and waits until it answers. */
   async up(set: ReplicaSet): Promise<Replica> {
     const replica = await this.start(set);
-    await this.kubectl('rollout', 'status', `deployment/${replica.name}`, '--timeout=90s');
+    await this.target.awaitReady(set, [replica], this.watch());
     return replica;
   }
 

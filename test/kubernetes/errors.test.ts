@@ -126,14 +126,15 @@ describe('what a cluster refuses', () => {
         await berth.start(berth.set(image, {}, { token: 9 }));
       } catch (error) {
         assert.ok(error instanceof SlipwayError);
-        assert.match(error.message, text);
-        return true;
+        const tried = error.message.startsWith('trying');
+        if (tried) assert.match(error.message, text);
+        if (tried) return true;
       }
       await berth.target.remove({ node: berth.name, name: 'iris--r9' }, 0);
       return false;
     };
     try {
-      // Policies take effect a moment after they were made.
+      // Policies take effect a moment after they were made, which may be between trying and making.
       await eventually(denied(/trying service "iris--r9".*no ports on nodes, please/));
       assert.equal(await workloads(), '');
     } finally {

@@ -123,6 +123,35 @@ describe("a release's objects in a cluster", () => {
     assert.equal(after.metadata!.generation, metadata!.generation! + 1);
   });
 
+  test('an attempt that was held up as it was about to make a Deployment takes nothing back', async () => {
+    const late = berth.other({});
+    const { objects } = late.cluster;
+    let arrive = () => {};
+    let release = () => {};
+    const arrived = new Promise<void>((resolve) => (arrive = resolve));
+    const released = new Promise<void>((resolve) => (release = resolve));
+    // What a worker does that is stopped between its last look and its request.
+    const create = objects.create.bind(objects);
+    objects.create = async (...args) => {
+      arrive();
+      await released;
+      return (await create(...args)) as never;
+    };
+    const set = berth.set(image, {}, { token: 8 });
+    const starting = late.start(set);
+    await arrived;
+    const first = await berth.start(set);
+    await applyFenced<V1Deployment>(berth.cluster, deployment(berth.cluster, set, 1, null), 8, (current) => {
+      const part = appliedPart(current!);
+      part.spec!.replicas = 3;
+      return part;
+    });
+    release();
+    assert.deepEqual(await starting, first);
+    assert.equal((await berth.get<V1Deployment>('deployment', 'iris--r8')).spec!.replicas, 3);
+    await berth.target.remove(first, 0);
+  });
+
   test('what was applied can be applied again without a change', async () => {
     const set = berth.set(image, {}, { token: 1 });
     await berth.start(set);

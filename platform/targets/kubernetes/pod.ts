@@ -144,7 +144,7 @@ function basePath(path: string): string {
 
 /**
  * Start-up: until the model answers, each second, for as long as the budget allows. From then on readiness decides on
- * traffic, and a process that answers nothing for a minute is restarted.
+ * traffic, which a model that somebody unloaded goes on getting and is not loaded by, and a process that answers nothing for a minute is restarted.
  */
 function probes({
   spec,
@@ -161,7 +161,7 @@ function probes({
       timeoutSeconds: 2,
       failureThreshold: budget + patience,
     }),
-    readinessProbe: at(serving.ready, { periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3 }),
+    readinessProbe: at(serving.readyAsIs, { periodSeconds: 5, timeoutSeconds: 5, failureThreshold: 3 }),
     livenessProbe: at(serving.health, { periodSeconds: 10, timeoutSeconds: 10, failureThreshold: 6 }),
   };
 }

@@ -34,7 +34,6 @@ export async function startWorkload(
     ),
     service: service(cluster, set),
   };
-  if (takeover) await makeRoom(cluster, { set, ...takeover }, { onProgress, signal });
   const [existing, front] = await Promise.all([
     read<V1Deployment>(cluster, wanted.deployment, signal),
     read<V1Service>(cluster, wanted.service, signal),
@@ -44,6 +43,7 @@ export async function startWorkload(
     // Another attempt may be making them this very moment: that is no conflict.
     for (const object of [wanted.deployment, wanted.service])
       await apply(cluster, object, { signal, dryRun: true, force: true });
+    if (takeover) await makeRoom(cluster, { set, ...takeover }, { onProgress, signal });
     await ensureShared(cluster, node, signal);
     const made = await create(cluster, wanted.deployment, signal);
     if (made === null)

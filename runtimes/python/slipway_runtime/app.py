@@ -2,6 +2,7 @@
 
 import json
 import logging
+from urllib.parse import parse_qs
 
 from . import metrics
 from .jsonable import dumps
@@ -96,8 +97,11 @@ class Application:
             raise self._unready()
         return {"state": "done"}
 
-    def _ready(self, _):
+    def _ready(self, environ):
         if self._model.state == UNLOADED:
+            # Who asks time and again must not undo what somebody did on purpose; a prediction would load it.
+            if parse_qs(environ.get("QUERY_STRING", "")).get("load") == ["false"]:
+                return {"state": "unloaded"}
             self._model.start_load()
             self._model.wait(1)
         if self._model.state != DONE:

@@ -61,6 +61,8 @@ class Lifecycle(unittest.TestCase):
             server.wait()
             self.assertEqual(server.ask("POST", "/unload"), (200, {"state": "unloaded"}))
             self.assertEqual(server.ask("GET", "/"), (503, {"state": "unloaded"}))
+            self.assertEqual(server.ask("GET", "/readyz?load=false"), (200, {"state": "unloaded"}))
+            self.assertEqual(server.ask("GET", "/"), (503, {"state": "unloaded"}))
             self.assertEqual(server.ask("GET", "/readyz"), (200, {"state": "done"}))
             server.ask("POST", "/unload")
             self.assertEqual(server.ask("POST", "/predict", {"input": 0}), (200, {"output": 1}))
