@@ -36,7 +36,10 @@ describe('sharing traffic in a cluster', () => {
       '--timeout=30s',
     ]);
   });
-  after(async () => await berth.close());
+  after(async () => {
+    await berth.close();
+    await berth.test.kubectl(['delete', 'crd', 'httproutes.gateway.networking.k8s.io', '--wait=false']);
+  });
   const at = (name: string): Replica[] => [{ node: berth.name, name, url: 'http://nowhere' }];
   const undo = (token: number, before: unknown) =>
     berth.target.restore(berth.set(image, {}, { token }).grant, before, berth.watch());
