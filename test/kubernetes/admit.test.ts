@@ -6,6 +6,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { SlipwayError, type FailureType } from '../../contract/errors.js';
 import { digestOf, type ImageRef } from '../../contract/names.js';
 import { createRegistry } from '../../platform/images/registry.js';
+import { countCluster } from '../../platform/targets/kubernetes/count.js';
 import { labels } from '../../platform/targets/kubernetes/labels.js';
 import { neededPermissions } from '../../platform/targets/kubernetes/permissions.js';
 import { testCluster } from '../support/cluster.js';
@@ -95,8 +96,19 @@ describe('what is found out about a rollout before it', () => {
       warnings.join(),
       /^whether nodes have room .* lacks the permission to list nodes of the cluster$/,
     );
+    const { address: _, ...unaddressed } = enough.cluster.config;
+    await assert.rejects(
+      enough.other({ config: unaddressed }).admit(set, strategy),
+      refused(
+        'RolloutFailed',
+        /user "enough" .* may not list nodes .*: name one in the installation's "address"/,
+      ),
+    );
     const replica = await enough.start(set);
     assert.equal((await enough.target.list({ token: 30 })).length, 1);
+    const { error, objects } = await countCluster(enough.cluster);
+    assert.equal(error, null);
+    assert.ok(objects.some(({ kind, name }) => kind === 'Service' && name === replica.name));
     await enough.target.remove(replica, 0);
   });
 

@@ -7,7 +7,7 @@ import { KubernetesError } from '../../platform/targets/kubernetes/errors.js';
 import { killPart } from '../support/cluster.js';
 import { Berth } from './berth.js';
 
-test('an apiserver that starts knows no roles yet: that is not taken for a refusal', async () => {
+test('an apiserver that ends and starts again is a passing fault all the while, and no refusal', async () => {
   const berth = await Berth.open();
   try {
     const rules = [{ apiGroups: [''], resources: ['pods'], verbs: ['list'] }];

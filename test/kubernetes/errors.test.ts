@@ -204,6 +204,42 @@ describe('what a cluster refuses', () => {
     }
   });
 
+  test('a refusal by an apiserver that says it is not ready yet, or that does not last, is none', async () => {
+    // When one is started anew it happens, or not, within milliseconds; this one takes its time.
+    const script: number[] = [];
+    const asked: string[] = [];
+    const front = await listening(
+      createServer((request: IncomingMessage, response: ServerResponse) => {
+        asked.push(request.url === '/readyz' ? 'readyz' : 'pods');
+        const code = script.shift() ?? 418;
+        response.writeHead(code, { 'content-type': 'application/json' });
+        const message =
+          'pods is forbidden: User "u" cannot list resource "pods" in API group "" in the namespace "n"';
+        const status = { kind: 'Status', message, reason: 'Forbidden', code };
+        response.end(
+          JSON.stringify(code === 200 ? { kind: 'PodList', apiVersion: 'v1', items: [] } : status),
+        );
+      }),
+    );
+    const server = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+    const user = { server, 'insecure-skip-tls-verify': true };
+    const starting = berth.as(await berth.writeKubeconfig('starting', { token: 't' }, user));
+    try {
+      script.push(403, 500);
+      await assert.rejects(readPods(starting), passing(/the apiserver is still starting$/));
+      script.push(401, 200, 200);
+      assert.deepEqual((await readPods(starting)).items, []);
+      script.push(403, 200, 403);
+      await assert.rejects(
+        readPods(starting),
+        (error) => error instanceof SlipwayError && error.details['verb'] === 'list',
+      );
+      assert.deepEqual(asked, ['pods', 'readyz', 'pods', 'readyz', 'pods', 'pods', 'readyz', 'pods']);
+    } finally {
+      await closed(front);
+    }
+  });
+
   test('what the cluster does not have is null, and requests are counted', async () => {
     const { cluster } = berth.other({});
     const read = () => cluster.core.readNamespacedPod({ name: 'none', namespace: berth.name });

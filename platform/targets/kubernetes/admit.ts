@@ -29,6 +29,7 @@ export async function admit(
   refuseOutside(cluster, set);
   await assertNamespace(cluster, namespace, signal);
   await assertPermissions(cluster, namespace, neededPermissions(cluster, set, strategy), signal);
+  await assertReachable(cluster, signal);
   const warnings = await checkReferences(cluster, set, strategy, live, signal);
   const image = await factsOf(cluster, set, signal);
   onProgress({ message: `trying every object in namespace ${namespace}` });
@@ -92,4 +93,17 @@ async function assertNamespace(cluster: Cluster, namespace: string, signal: Abor
   );
   if (found.metadata?.deletionTimestamp)
     throw new SlipwayError('RolloutFailed', `namespace "${namespace}" is being deleted`);
+}
+
+/** Where NodePorts are reached is configured, or asked of the nodes. */
+async function assertReachable(cluster: Cluster, signal: AbortSignal): Promise<void> {
+  const { reach, address } = cluster.config;
+  if (reach !== 'nodePort' || address !== undefined) return;
+  if (await may(cluster, { verb: 'list', group: '', resource: 'nodes' }, signal)) return;
+  throw new SlipwayError(
+    'RolloutFailed',
+    `${cluster.kubeconfig.identity} may not list nodes of the cluster at ${cluster.kubeconfig.host}, to find the address ` +
+      `of NodePorts: name one in the installation's "address", or reach pods by "service"`,
+    { reason: 'Forbidden', verb: 'list', resource: 'nodes' },
+  );
 }

@@ -1,4 +1,5 @@
-import { get } from 'node:https';
+import http from 'node:http';
+import https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiException } from '@kubernetes/client-node';
 import type { Cluster } from './cluster.js';
@@ -78,10 +79,12 @@ async function isStarting({ kubeconfig }: Cluster, signal: AbortSignal | undefin
   kubeconfig.requests.count('GET', `${kubeconfig.host}/readyz`);
   const code = await new Promise<number | undefined>((resolve) => {
     const url = `${kubeconfig.host}/readyz`;
-    get(url, { agent: agent as never, signal: either }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode);
-    }).on('error', () => resolve(undefined));
+    (url.startsWith('http:') ? http : https)
+      .get(url, { agent: agent as never, signal: either }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      })
+      .on('error', () => resolve(undefined));
   });
   if (code !== undefined && code < 500) {
     await sleep(500, undefined, { signal });

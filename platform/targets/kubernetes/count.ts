@@ -1,8 +1,8 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { messageOf } from '../../../contract/errors.js';
+import { messageOf, SlipwayError } from '../../../contract/errors.js';
 import type { ReplicaState } from '../index.js';
 import { ask } from './ask.js';
-import { connect, type ClusterOptions } from './cluster.js';
+import { connect, type Cluster, type ClusterOptions } from './cluster.js';
 import { labels } from './labels.js';
 import { everywhere, listWorkloads, selector } from './list.js';
 
@@ -35,23 +35,9 @@ export type ClusterCount = { workloads: ReplicaState[]; objects: ClusterObject[]
 export async function countCluster(options: ClusterOptions): Promise<ClusterCount> {
   try {
     const cluster = connect(options);
-    const labelSelector = selector(cluster);
     const found = await Promise.all(
       kinds.map(async ({ apiVersion, kind }) => {
-        const items = await everywhere(cluster, (namespace) =>
-          ask(cluster, `listing ${kind}`, () =>
-            cluster.objects.list<KubernetesObject>(
-              apiVersion,
-              kind,
-              namespace,
-              undefined,
-              undefined,
-              undefined,
-              undefined,
-              labelSelector,
-            ),
-          ),
-        );
+        const items = await listKind(cluster, apiVersion, kind);
         return items.map(({ metadata }) => ({
           kind,
           namespace: metadata?.namespace ?? '',
@@ -64,5 +50,20 @@ export async function countCluster(options: ClusterOptions): Promise<ClusterCoun
     return { workloads: await listWorkloads(cluster, {}), objects: found.flat(), error: null };
   } catch (error) {
     return { workloads: [], objects: [], error: messageOf(error) };
+  }
+}
+
+/** None where one may not list them: roles limit Secrets and accounts to those of a name. */
+async function listKind(cluster: Cluster, apiVersion: string, kind: string): Promise<KubernetesObject[]> {
+  const none = undefined;
+  const list = (namespace: string | undefined) =>
+    ask(cluster, `listing ${kind}`, () =>
+      cluster.objects.list(apiVersion, kind, namespace, none, none, none, none, selector(cluster)),
+    );
+  try {
+    return await everywhere(cluster, list);
+  } catch (error) {
+    if (error instanceof SlipwayError && error.details['reason'] === 'Forbidden') return [];
+    throw error;
   }
 }
