@@ -31,23 +31,21 @@ export const skopeo = (): Promise<string> =>
     advice: 'Install skopeo.',
   });
 
-/**
- * Distribution 3, which can tell how far a cut upload got, as version 2 can't. It takes minutes to build, so a test has
- * it only where somebody did: `GOBIN=~/.cache/slipway/tools/distribution-3.0.0 go install
- * github.com/distribution/distribution/v3/cmd/registry@v3.0.0`.
- */
-export const distribution3 = (): Promise<string | null> =>
-  findPresent({
-    name: 'distribution',
-    commands: ['registry'],
-    floor: { version: '3', read: /v?(\d+\.\d+\.\d+)\S*\s*$/ },
-    sources: [
-      goInstall({
-        module: 'github.com/distribution/distribution/v3/cmd/registry',
-        moduleVersion: 'v3.0.0',
-        program: 'registry',
-        version: '3.0.0',
-      }),
-    ],
-    advice: '',
-  });
+/** Distribution 3, which can tell how far a cut upload got, as version 2 can't. */
+export const distribution3Tool: Tool = {
+  name: 'distribution',
+  commands: ['registry'],
+  floor: { version: '3', read: /v?(\d+\.\d+\.\d+)\S*\s*$/ },
+  sources: [
+    goInstall({
+      module: 'github.com/distribution/distribution/v3/cmd/registry',
+      moduleVersion: 'v3.0.0',
+      program: 'registry',
+      version: '3.0.0',
+    }),
+  ],
+  advice: '',
+};
+
+/** Its path where it was built before the tests (see `prepare-tools.ts`), else null. */
+export const distribution3 = (): Promise<string | null> => findPresent(distribution3Tool);

@@ -8,6 +8,7 @@ import { append, blobOf, MiB, noise, putSourceImage, repository, watch } from '.
 import { distribution3 } from './tools.js';
 
 const chunk = 32 * MiB;
+const newerRegistry = await distribution3();
 
 describe('uploading a blob over a line that breaks', () => {
   let server: TestRegistry;
@@ -48,22 +49,26 @@ describe('uploading a blob over a line that breaks', () => {
     assert.ok(line.sent < 8 * MiB + 2 * 40 * MiB, `${line.sent} bytes`);
   });
 
-  test('cut within a chunk, where the registry can tell how far it got: only the rest is sent', async (t) => {
-    const command = await distribution3();
-    if (command === null) return t.skip('distribution 3 is not in the tool cache');
-    const newer = await TestRegistry.start({ command });
-    const cutting = await Line.to(newer.port, cutOnceAfter(20 * MiB));
-    try {
-      const blob = blobOf(noise(2 * chunk));
-      await newer.client({ url: cutting.url }).putBlob(repository, blob, watch());
-      assert.equal(cutting.cuts, 1);
-      assert.equal(await newer.client().blobSize(repository, blob.digest), blob.size);
-      assert.ok(cutting.sent < blob.size + 5 * MiB, `${cutting.sent} bytes for ${blob.size}`);
-    } finally {
-      await cutting.close();
-      await newer.stop();
-    }
-  });
+  // Decided beforehand: what a test starts before it skips itself is not stopped.
+  const skip = newerRegistry === null && 'distribution 3 could not be built here';
+  test(
+    'cut within a chunk, where the registry can tell how far it got: only the rest is sent',
+    { skip },
+    async () => {
+      const newer = await TestRegistry.start({ command: newerRegistry! });
+      const cutting = await Line.to(newer.port, cutOnceAfter(20 * MiB));
+      try {
+        const blob = blobOf(noise(2 * chunk));
+        await newer.client({ url: cutting.url }).putBlob(repository, blob, watch());
+        assert.equal(cutting.cuts, 1);
+        assert.equal(await newer.client().blobSize(repository, blob.digest), blob.size);
+        assert.ok(cutting.sent < blob.size + 5 * MiB, `${cutting.sent} bytes for ${blob.size}`);
+      } finally {
+        await cutting.close();
+        await newer.stop();
+      }
+    },
+  );
 
   test('the registry has forgotten the upload: that blob alone is begun again', async () => {
     const blob = blobOf(noise(2.5 * chunk));

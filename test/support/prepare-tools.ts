@@ -5,6 +5,7 @@ import { helm } from '../../infra/local/tools/helm.js';
 import { tools } from '../../infra/local/tools/index.js';
 import { kwok } from '../../infra/local/tools/kwok.js';
 import { getTool, type Tool } from '../../infra/local/tools/tool.js';
+import { distribution3Tool } from '../registry/tools.js';
 import { testServer } from './temporal-test-server.js';
 
 // Gets the tools that take minutes to build, before the tests: those have time limits, and what they do is not seen.
@@ -15,6 +16,7 @@ const wanted: Tool[] = [
   tools.temporal,
   tools.minio,
   ...clusters.slice(1),
+  distribution3Tool,
   testServer,
 ];
 // Each build uses all processors and much memory.
