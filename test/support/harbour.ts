@@ -77,10 +77,17 @@ export class Harbour {
     return this.cluster.kubectl(['-n', this.namespace, ...args]);
   }
 
-  /** Names of all objects in the namespace that belong to a service, sorted: `deployment.apps/iris--r1`. */
+  /**
+   * Names of all objects in the namespace that belong to a service, sorted: `deployment.apps/iris--r1`. Pods go by the
+   * name of their ReplicaSet: which of its pods it is makes no difference.
+   */
   async objects(service: string): Promise<string[]> {
     const names = await this.kubectl('get', kinds, '-l', `slipway.dev/service=${service}`, '-o', 'name');
-    return names.split('\n').filter(Boolean).sort();
+    return names
+      .split('\n')
+      .filter(Boolean)
+      .map((name) => (name.startsWith('pod/') ? name.replace(/-[^-]+$/, '') : name))
+      .sort();
   }
 
   /** Passes when exactly one release of a service has a Deployment, with so many replicas ready, and no pod is left of others. */
