@@ -11,9 +11,7 @@ const stages = ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'
 const faults = {
   temporal: () => killComponent('temporal', 'SIGKILL'),
   postgres: () => killComponent('postgres', 'SIGKILL'),
-  minio: () => killComponent('minio', 'SIGKILL'),
   registry: () => killComponent('registry', 'SIGKILL'),
-  docker: () => killComponent('docker', 'SIGKILL'),
   apiserver: () => killPart('apiserver', 'SIGKILL'),
 } satisfies Record<string, () => Promise<void>>;
 

@@ -1,7 +1,7 @@
 import type { DeployRequest } from '../../contract/deploy.js';
 import type { ActivityName } from '../support/faults.js';
 
-/** Every strategy, small and quick, and the activities in which a takeover by it passes. */
+/** Every strategy, small and quick, and the activities of its takeover; those that all have in common, with the first. */
 export const strategies: {
   strategy: NonNullable<DeployRequest['strategy']>;
   activities: readonly ActivityName[];
@@ -12,7 +12,7 @@ export const strategies: {
   },
   {
     strategy: { kind: 'blueGreen', keep: '3s' },
-    activities: ['rollout', 'verify', 'promote', 'shift', 'awaitGateways'],
+    activities: ['verify', 'promote', 'shift'],
   },
   {
     strategy: {
@@ -23,6 +23,6 @@ export const strategies: {
       ],
       analysis: { minRequests: 10, patience: '20s' },
     },
-    activities: ['rollout', 'verify', 'share', 'analyse', 'promote', 'shift', 'awaitGateways'],
+    activities: ['share', 'analyse', 'promote', 'shift'],
   },
 ];
