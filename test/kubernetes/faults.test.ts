@@ -126,67 +126,6 @@ describe('workers that fail, with Kubernetes', () => {
         await worker.end('SIGTERM');
       }
     });
-
-  for (const activity of ['rollout', 'promote', 'shift'] as const)
-    test(`terminated after ${activity}: the owner takes it back`, async () => {
-      const worker = await FaultWorker.start({ holdAfter: [activity] });
-      try {
-        const model = await harbour.model();
-        const first = await harbour.yard.deploy(harbour.request(model));
-        await worker.held(activity);
-        await first.terminate('by a test');
-        await worker.release();
-        await harbour.yard.untilFree(model);
-        assert.deepEqual(await harbour.objects(model), []);
-        await harbour.yard.assertNothingLeft();
-      } finally {
-        await worker.end('SIGTERM');
-      }
-    });
-});
-
-describe('objects edited by hand meanwhile', () => {
-  let harbour: Harbour;
-  before(async () => {
-    harbour = await Harbour.open();
-    await killComponent('worker', 'SIGTERM');
-  });
-  after(async () => {
-    await repair();
-    await harbour.close();
-  });
-
-  test('are put back by an undo, and the change is told', async () => {
-    const plain = await FaultWorker.start();
-    const model = await harbour.serving();
-    await harbour.retrain(model, { greeting: 'Bye' });
-    await plain.end('SIGTERM');
-    const worker = await FaultWorker.start({ holdAfter: ['promote'] });
-    try {
-      const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
-      await worker.held('promote');
-      const port = { spec: { ports: [{ port: 80, targetPort: 9999, name: 'http', protocol: 'TCP' }] } };
-      await harbour.kubectl(
-        ...['patch', 'service', model, '--type=merge', '--field-manager=someone', '-p'],
-        JSON.stringify(port),
-      );
-      await handle.executeUpdate('abort', { args: [{ by: 'test', reason: 'drift' }] });
-      await worker.release();
-      await harbour.yard.failure(handle);
-      const { undo } = await harbour.yard.status(handle);
-      const notes = undo.flatMap(({ notes = [] }) => notes).join('\n');
-      assert.match(notes, /someone/);
-      assert.match(notes, /9999/);
-      const target = await harbour.kubectl(
-        ...['get', 'service', model, '-o', 'jsonpath={.spec.ports[0].targetPort}'],
-      );
-      assert.notEqual(target, '9999');
-      await harbour.yard.assertNothingLeft();
-    } finally {
-      await worker.release();
-      await worker.end('SIGTERM');
-    }
-  });
 });
 
 type Handle = Awaited<ReturnType<Harbour['yard']['deploy']>>;
