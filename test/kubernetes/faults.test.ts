@@ -99,7 +99,7 @@ describe('workers that fail, with Kubernetes', () => {
     }
   });
 
-  for (const activity of ['rollout', 'roll', 'promote'] as const)
+  for (const activity of ['rollout', 'roll'] as const)
     test(`presumed dead in ${activity}, it wakes up after its deployment was undone: the late effect does not win`, async () => {
       const first = await FaultWorker.start();
       const model = await harbour.serving();

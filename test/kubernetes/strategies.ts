@@ -1,18 +1,21 @@
 import type { DeployRequest } from '../../contract/deploy.js';
 import type { ActivityName } from '../support/faults.js';
 
-/** Every strategy, small and quick, and the activities of its takeover; those that all have in common, with the first. */
+/** Every strategy, small and quick; after which activities it is aborted, and after which its worker is killed. */
 export const strategies: {
   strategy: NonNullable<DeployRequest['strategy']>;
-  activities: readonly ActivityName[];
+  aborts: readonly ActivityName[];
+  kills: readonly ActivityName[];
 }[] = [
   {
     strategy: { kind: 'rolling', maxSurge: 1 },
-    activities: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
+    aborts: ['rollout', 'verify', 'roll'],
+    kills: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
   },
   {
     strategy: { kind: 'blueGreen', keep: '3s' },
-    activities: ['verify', 'promote', 'shift'],
+    aborts: ['verify', 'promote', 'shift'],
+    kills: ['verify', 'promote', 'shift'],
   },
   {
     strategy: {
@@ -23,6 +26,7 @@ export const strategies: {
       ],
       analysis: { minRequests: 10, patience: '20s' },
     },
-    activities: ['share', 'analyse', 'promote', 'shift'],
+    aborts: ['share', 'analyse', 'promote', 'shift'],
+    kills: [],
   },
 ];
