@@ -1,5 +1,6 @@
 import type { Grant, Release, Replica } from '../contract/pipeline.js';
 import { replicasOf, type Strategy } from '../contract/strategy.js';
+import { keptReplicas, liveReplicas } from '../platform/live.js';
 import { targetOf, type Platform } from '../platform/open.js';
 import type { PlannedReplica, ReplicaSet, Takeover, Target } from '../platform/targets/index.js';
 import { attend, type Watch } from './attend.js';
@@ -18,7 +19,7 @@ export const rolloutActivities = (platform: Platform) => ({
     attend(async (watch) => {
       const set = replicaSet(grant, candidate, 'serve');
       const target = targetOf(platform, candidate.target);
-      const kept = await keptReplicas(platform, grant, candidate);
+      const kept = await keptReplicas(platform, grant.service, candidate);
       if (kept) {
         await target.awaitReady(set, kept, watch);
         return { replicas: kept, detail: 'its replicas are still there' };
@@ -64,28 +65,6 @@ async function noteRoom(
 export function replicaSet(grant: Grant, candidate: Candidate, role: ReplicaSet['role']): ReplicaSet {
   const { id, model, image, spec } = candidate;
   return { grant, release: id, model, image, spec, role };
-}
-
-/** What serves now on the candidate's target; empty when nothing does, or elsewhere. */
-export async function liveReplicas(
-  { catalog }: Platform,
-  service: string,
-  { target }: Pick<Candidate, 'target'>,
-): Promise<Replica[]> {
-  const route = await catalog.getRoute(service);
-  const release = route && (await catalog.getRelease(route.release));
-  return release?.target === target ? route!.replicas : [];
-}
-
-/** Replicas of the release one goes back to that were kept for that, or null. */
-async function keptReplicas(
-  { catalog }: Platform,
-  grant: Grant,
-  { repeats }: Candidate,
-): Promise<Replica[] | null> {
-  if (!repeats) return null;
-  const kept = await catalog.keptReplicas(grant.service);
-  return kept.find(({ release, expired }) => release === repeats && !expired)?.replicas ?? null;
 }
 
 /** Pulls, starts and awaits every replica of a set, each in the journal first. */

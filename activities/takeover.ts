@@ -2,11 +2,12 @@ import type { JournalEntry } from '../contract/journal.js';
 import type { Grant, Replica, Route } from '../contract/pipeline.js';
 import type { Strategy } from '../contract/strategy.js';
 import type { TrafficFigures } from '../contract/traffic.js';
+import { liveReplicas } from '../platform/live.js';
 import { targetOf, type Platform } from '../platform/open.js';
 import type { Takeover, Target } from '../platform/targets/index.js';
 import { attend, type Watch } from './attend.js';
 import { completeOrTakeBack } from './journal.js';
-import { liveReplicas, replicaSet, type Candidate } from './rollout.js';
+import { replicaSet, type Candidate } from './rollout.js';
 import { untilAcknowledged } from './route.js';
 
 /** What gateways had counted when a canary step began. */

@@ -3,6 +3,7 @@ import type { Grant, Release } from '../contract/pipeline.js';
 import type { Strategy } from '../contract/strategy.js';
 import { admitQueries } from './analysis/prometheus.js';
 import { repositoryOf } from './images/repository.js';
+import { keptReplicas, liveReplicas } from './live.js';
 import { targetOf, type Platform } from './open.js';
 import type { ReplicaSet, Watch } from './targets/index.js';
 
@@ -21,23 +22,17 @@ export async function admitRollout(
   strategy: Strategy,
   watch: Watch,
 ): Promise<string[]> {
-  const { catalog, stack } = platform;
+  const { service } = grant;
   const target = targetOf(platform, candidate.target);
   const { id, model, spec, repeats } = candidate;
   // Going back is not held up by what only a new set would need.
-  if (
-    repeats &&
-    (await catalog.keptReplicas(grant.service)).some((it) => it.release === repeats && !it.expired)
-  )
-    return [];
+  if (await keptReplicas(platform, service, candidate)) return [];
   const judged = repeats ? [] : await admitAnalysis(candidate, strategy, watch.signal);
   // A release that is not made yet has no digest; this one at least exists.
-  const image = candidate.image ?? { ...stack.base, repository: repositoryOf(model) };
+  const image = candidate.image ?? { ...platform.stack.base, repository: repositoryOf(model) };
   const set: ReplicaSet = { grant, release: id, model, image, spec, role: 'serve' };
-  const route = await catalog.getRoute(grant.service);
-  const live = route && (await catalog.getRelease(route.release));
-  const replicas = live?.target === candidate.target ? route!.replicas : [];
-  return [...(await target.admit(set, strategy, replicas, watch)), ...judged];
+  const live = await liveReplicas(platform, service, candidate);
+  return [...(await target.admit(set, strategy, live, watch)), ...judged];
 }
 
 /** An analysis that could never hold is refused before the first step, not after it. */

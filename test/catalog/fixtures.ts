@@ -40,12 +40,11 @@ export async function grantTo(catalog: Catalog, service: string, name: string): 
   return { service, token: await catalog.openGrant(service, deployment, 0), deployment };
 }
 
-/** What the shift activity does: writes the effect down, then shifts. */
-export async function shiftUnder(
+/** Writes down that the route moves, as every move of it needs. */
+async function journalRoute(
   catalog: Catalog,
   grant: Grant,
-  urls?: string[],
-): Promise<{ entry: JournalEntry; route: Route; release: Release }> {
+): Promise<{ entry: JournalEntry; release: Release }> {
   const release = releaseOf(grant);
   const previous = await catalog.getRoute(grant.service);
   const entry = await catalog.recordEffect(grant, {
@@ -54,6 +53,16 @@ export async function shiftUnder(
     release: release.id,
     previous,
   });
+  return { entry, release };
+}
+
+/** What the shift activity does: writes the effect down, then shifts. */
+export async function shiftUnder(
+  catalog: Catalog,
+  grant: Grant,
+  urls?: string[],
+): Promise<{ entry: JournalEntry; route: Route; release: Release }> {
+  const { entry, release } = await journalRoute(catalog, grant);
   return { entry, release, route: await catalog.shift(grant, release, replicas(release.id, urls)) };
 }
 
@@ -72,14 +81,7 @@ export async function weighUnder(
   weight: number,
   urls?: string[],
 ): Promise<{ entry: JournalEntry; route: Route; release: Release }> {
-  const release = releaseOf(grant);
-  const previous = await catalog.getRoute(grant.service);
-  const entry = await catalog.recordEffect(grant, {
-    kind: 'route',
-    key: 'route',
-    release: release.id,
-    previous,
-  });
+  const { entry, release } = await journalRoute(catalog, grant);
   const canary = { release: release.id, replicas: replicas(release.id, urls), weight };
   return { entry, release, route: await catalog.weigh(grant, canary) };
 }

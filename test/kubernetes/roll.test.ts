@@ -144,6 +144,16 @@ describe('replacing replicas in a cluster', () => {
     });
     after(async () => await patch({ op: 'remove', path }));
 
+    /** What a rollout writes down before a live replica makes way for the first new one. */
+    async function beforeRoom(token: number, live: Replica[]) {
+      const set = berth.set(image, spec, { token });
+      const replicas = berth.target
+        .place(set)
+        .map(({ node: place, name }) => ({ node: place, name, url: 'http://x' }));
+      const takeover = { set, replicas, strategy: rolling(0, 1), live };
+      return { set, room: await berth.target.traffic(takeover, berth.watch()) };
+    }
+
     test('each new replica takes the place of an old one', async () => {
       const live = await quay.first(spec, 6);
       const seen = await watching(['iris--r6', 'iris--r7'], async () => {
@@ -162,14 +172,7 @@ describe('replacing replicas in a cluster', () => {
     test('undone, new ones make way for old ones one by one', async () => {
       const live = at('iris--r7');
       const was = await quay.everything();
-      const set = berth.set(image, spec, { token: 8 });
-      const placed = berth.target
-        .place(set)
-        .map(({ node: place, name }) => ({ node: place, name, url: 'http://x' }));
-      const room = await berth.target.traffic(
-        { set, replicas: placed, strategy: rolling(0, 1), live },
-        berth.watch(),
-      );
+      const { set, room } = await beforeRoom(8, live);
       const takeover = await quay.begin(8, rolling(0, 1), live, spec);
       const before = await quay.before(takeover);
       await berth.target.roll(takeover, berth.watch(), () => Promise.resolve());
@@ -188,14 +191,7 @@ describe('replacing replicas in a cluster', () => {
     test('undone before anything was verified, the one that had made way is back', async () => {
       const live = at('iris--r7');
       const was = await quay.everything();
-      const set = berth.set(image, spec, { token: 9 });
-      const placed = berth.target
-        .place(set)
-        .map(({ node: place, name }) => ({ node: place, name, url: 'http://x' }));
-      const room = await berth.target.traffic(
-        { set, replicas: placed, strategy: rolling(0, 1), live },
-        berth.watch(),
-      );
+      const { set, room } = await beforeRoom(9, live);
       const takeover = await quay.begin(9, rolling(0, 1), live, spec);
       assert.deepEqual(await quay.replicas('iris--r7'), [1, 1]);
       await berth.target.remove(takeover.replicas[0]!, 0);

@@ -1,21 +1,17 @@
-import type { KubernetesObject } from '@kubernetes/client-node';
 import { messageOf, SlipwayError } from '../../../contract/errors.js';
 import type { ReplicaState } from '../index.js';
-import { ask } from './ask.js';
 import { connect, type Cluster, type ClusterOptions } from './cluster.js';
 import { labels } from './labels.js';
-import { everywhere, listWorkloads, selector } from './list.js';
+import { everywhere, listObjects, listWorkloads, selector } from './list.js';
+import { stableKinds } from './stable.js';
 
 /** Kinds of objects, beside Deployments, that an installation has in a cluster. */
 const kinds = [
   { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
-  { apiVersion: 'v1', kind: 'Service' },
   { apiVersion: 'v1', kind: 'Pod' },
   { apiVersion: 'v1', kind: 'Secret' },
   { apiVersion: 'v1', kind: 'ServiceAccount' },
-  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
-  { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler' },
-  { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
+  ...Object.values(stableKinds),
 ];
 
 /** An object other than a Deployment. Without `service`, it is shared by all workloads of its namespace. */
@@ -36,9 +32,9 @@ export async function countCluster(options: ClusterOptions): Promise<ClusterCoun
   try {
     const cluster = connect(options);
     const found = await Promise.all(
-      kinds.map(async ({ apiVersion, kind }) => {
-        const items = await listKind(cluster, apiVersion, kind);
-        return items.map(({ metadata }) => ({
+      kinds.map(async (of) => {
+        const items = await listKind(cluster, of);
+        return items.map(({ kind, metadata }) => ({
           kind,
           namespace: metadata?.namespace ?? '',
           name: metadata?.name ?? '',
@@ -54,12 +50,9 @@ export async function countCluster(options: ClusterOptions): Promise<ClusterCoun
 }
 
 /** None where one may not list them: roles limit Secrets and accounts to those of a name. */
-async function listKind(cluster: Cluster, apiVersion: string, kind: string): Promise<KubernetesObject[]> {
-  const none = undefined;
+async function listKind<Kind extends (typeof kinds)[number]>(cluster: Cluster, of: Kind) {
   const list = (namespace: string | undefined) =>
-    ask(cluster, `listing ${kind}`, () =>
-      cluster.objects.list(apiVersion, kind, namespace, none, none, none, none, selector(cluster)),
-    );
+    listObjects(cluster, `listing ${of.kind}`, of, { namespace, labelSelector: selector(cluster) });
   try {
     return await everywhere(cluster, list);
   } catch (error) {

@@ -1,11 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { KubernetesObject } from '@kubernetes/client-node';
 import { SlipwayError } from '../../../contract/errors.js';
 import type { Takeover } from '../index.js';
 import { assertNotFenced, isOutdated, nameOf, read } from './apply.js';
-import { ask } from './ask.js';
 import type { Cluster } from './cluster.js';
 import { annotations, labels } from './labels.js';
+import { listObjects } from './list.js';
 import { serviceName } from './names.js';
 import { replace } from './put.js';
 import type { Managed, Thing } from './stable.js';
@@ -60,23 +59,14 @@ async function labelled(
   signal?: AbortSignal,
 ): Promise<Route | null> {
   const selector = `${labels.service}=${service}`;
-  const { items } = await ask(
+  const { items } = await listObjects(
     cluster,
     `listing HTTPRoutes in namespace "${namespace}"`,
-    () =>
-      cluster.objects.list<KubernetesObject>(
-        kind.apiVersion,
-        kind.kind,
-        namespace,
-        undefined,
-        undefined,
-        undefined,
-        undefined,
-        selector,
-      ),
-    { signal },
+    kind,
+    { namespace, labelSelector: selector },
+    signal,
   );
-  return items[0] ? ({ ...items[0], ...kind } as Route) : null;
+  return (items[0] as Route | undefined) ?? null;
 }
 
 const leadsTo = (service: string) => (ref: BackendRef) =>

@@ -1,4 +1,4 @@
-import type { V1Deployment, V1Pod, V1Service } from '@kubernetes/client-node';
+import type { KubernetesObject, V1Deployment, V1Pod, V1Service } from '@kubernetes/client-node';
 import { SlipwayError } from '../../../contract/errors.js';
 import type { ReplicaState, Target } from '../index.js';
 import { urlOf } from './address.js';
@@ -33,6 +33,28 @@ export async function everywhere<T>(
     if (config.namespaces || !forbidden) throw error;
     return (await call(config.namespace)).items;
   }
+}
+
+/**
+ * Objects of one kind with these labels, in one namespace or in all; the library's own call takes eight arguments by place.
+ * `doing` is for errors.
+ */
+export async function listObjects<Kind extends { apiVersion: string; kind: string }>(
+  cluster: Cluster,
+  doing: string,
+  of: Kind,
+  { namespace, labelSelector }: { namespace: string | undefined; labelSelector: string },
+  signal?: AbortSignal,
+): Promise<{ items: (KubernetesObject & Kind)[] }> {
+  const none = undefined;
+  const { items } = await ask(
+    cluster,
+    doing,
+    () => cluster.objects.list(of.apiVersion, of.kind, namespace, none, none, none, none, labelSelector),
+    { signal },
+  );
+  // A list says of what kind it is, and its items do not.
+  return { items: items.map((item) => ({ ...item, ...of })) };
 }
 
 /** An installation's workloads, found by label, matching all given fields; one entry for each Deployment. */

@@ -1,9 +1,8 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { Replica } from '../../../contract/pipeline.js';
-import { ask } from './ask.js';
 import type { Cluster } from './cluster.js';
 import { annotations, labels } from './labels.js';
-import { everywhere, selector } from './list.js';
+import { everywhere, listObjects, selector } from './list.js';
 import { removeExactly } from './put.js';
 import { stableKinds } from './stable.js';
 
@@ -11,23 +10,11 @@ import { stableKinds } from './stable.js';
 export async function withdraw(cluster: Cluster, service: string, live: Replica[]): Promise<void> {
   const labelSelector = selector(cluster, { [labels.service]: service });
   const found = await Promise.all(
-    Object.values(stableKinds).map(async (kind) => {
-      const items = await everywhere(cluster, (namespace) =>
-        ask(cluster, `listing ${kind.kind}`, () =>
-          cluster.objects.list<KubernetesObject>(
-            kind.apiVersion,
-            kind.kind,
-            namespace,
-            undefined,
-            undefined,
-            undefined,
-            undefined,
-            labelSelector,
-          ),
-        ),
-      );
-      return items.map((item) => ({ ...item, ...kind }));
-    }),
+    Object.values(stableKinds).map((of) =>
+      everywhere(cluster, (namespace) =>
+        listObjects(cluster, `listing ${of.kind}`, of, { namespace, labelSelector }),
+      ),
+    ),
   );
   await Promise.all(
     found
