@@ -7,8 +7,8 @@ import {
   type KubernetesObject,
   type V1Deployment,
 } from '@kubernetes/client-node';
-import { appliedPart } from '../platform/targets/kubernetes/applied.js';
-import { fieldManager } from '../platform/targets/kubernetes/labels.js';
+import { appliedPart } from '../platform/targets/kubernetes/apiserver/applied.js';
+import { fieldManager } from '../platform/targets/kubernetes/objects/labels.js';
 
 /** A look of its own at a namespace that Deployments come and go in, one at a time. */
 export type ObservedRollouts = {

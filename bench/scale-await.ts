@@ -5,7 +5,7 @@ import type { OnProgress } from '../contract/pipeline.js';
 import { ClusterConfig } from '../contract/stack.js';
 import { resolveSpec } from '../platform/recipes/index.js';
 import { connect } from '../platform/targets/kubernetes/cluster.js';
-import { workloadName } from '../platform/targets/kubernetes/names.js';
+import { workloadName } from '../platform/targets/kubernetes/objects/names.js';
 import { awaitWorkload } from '../platform/targets/kubernetes/ready.js';
 import { startWorkload } from '../platform/targets/kubernetes/start.js';
 import { setOf } from './target-way.js';

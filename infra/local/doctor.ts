@@ -137,7 +137,7 @@ async function servers(home: Home): Promise<Check[]> {
 async function givenCluster(home: Home): Promise<Check[]> {
   const cluster = (await readStack(home))?.cluster;
   if (!cluster || cluster.kubeconfig === home.kubeconfig) return [];
-  const { bound, Connection } = await import('../../platform/targets/kubernetes/connection.js');
+  const { bound, Connection } = await import('../../platform/targets/kubernetes/apiserver/connection.js');
   const { VersionApi } = await import('@kubernetes/client-node');
   const where = cluster.kubeconfig ?? "the pod's service account";
   try {

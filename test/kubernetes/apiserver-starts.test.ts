@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { ask } from '../../platform/targets/kubernetes/ask.js';
-import { KubernetesError } from '../../platform/targets/kubernetes/errors.js';
+import { ask } from '../../platform/targets/kubernetes/apiserver/ask.js';
+import { KubernetesError } from '../../platform/targets/kubernetes/apiserver/errors.js';
 import { killPart } from '../support/cluster.js';
 import { Berth } from './berth.js';
 

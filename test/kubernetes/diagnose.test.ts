@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { describe, test } from 'node:test';
-import { diagnose, type Seen } from '../../platform/targets/kubernetes/diagnose.js';
-import { defaultGraces, timeOf, type Finding } from '../../platform/targets/kubernetes/finding.js';
-import { Suspicion } from '../../platform/targets/kubernetes/suspicion.js';
+import { diagnose, type Seen } from '../../platform/targets/kubernetes/diagnosis/diagnose.js';
+import { defaultGraces, timeOf, type Finding } from '../../platform/targets/kubernetes/diagnosis/finding.js';
+import { Suspicion } from '../../platform/targets/kubernetes/diagnosis/suspicion.js';
 
 const budget = 60_000;
 

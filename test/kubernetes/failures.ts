@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
 import { SlipwayError } from '../../contract/errors.js';
-import { lastSeen, timeOf } from '../../platform/targets/kubernetes/finding.js';
+import { lastSeen, timeOf } from '../../platform/targets/kubernetes/diagnosis/finding.js';
 import type { Wanted } from '../../platform/targets/kubernetes/ready.js';
 import type { Ground } from './ground.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { serviceName, workloadName } from '../../platform/targets/kubernetes/names.js';
+import { serviceName, workloadName } from '../../platform/targets/kubernetes/objects/names.js';
 
 /** https://www.rfc-editor.org/rfc/rfc1035: what a Service may be called. */
 const label = /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/;

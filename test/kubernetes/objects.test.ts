@@ -5,12 +5,12 @@ import type { V1Deployment, V1Pod, V1Secret, V1Service } from '@kubernetes/clien
 import { request } from 'undici';
 import { SlipwayError } from '../../contract/errors.js';
 import type { ImageRef } from '../../contract/names.js';
-import { appliedPart } from '../../platform/targets/kubernetes/applied.js';
-import { apply, applyFenced, read } from '../../platform/targets/kubernetes/apply.js';
+import { appliedPart } from '../../platform/targets/kubernetes/apiserver/applied.js';
+import { apply, applyFenced, read } from '../../platform/targets/kubernetes/apiserver/apply.js';
 import { countCluster } from '../../platform/targets/kubernetes/count.js';
-import { ApplyConflict } from '../../platform/targets/kubernetes/errors.js';
-import { annotations, labels } from '../../platform/targets/kubernetes/labels.js';
-import { deployment } from '../../platform/targets/kubernetes/workload.js';
+import { ApplyConflict } from '../../platform/targets/kubernetes/apiserver/errors.js';
+import { annotations, labels } from '../../platform/targets/kubernetes/objects/labels.js';
+import { deployment } from '../../platform/targets/kubernetes/objects/workload.js';
 import { testCluster } from '../support/cluster.js';
 import { probeImage } from '../targets/probe.js';
 import { Berth } from './berth.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { canonical, quantity } from '../../platform/targets/kubernetes/quantity.js';
+import { canonical, quantity } from '../../platform/targets/kubernetes/objects/quantity.js';
 
 test('quantities are numbers, and are written as a cluster writes them', () => {
   const cases: [text: string, value: number, canonical: string][] = [

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 import { testCluster } from '../support/cluster.js';
 import { probeImage } from '../targets/probe.js';
-import { evidenceOf } from '../../platform/targets/kubernetes/evidence.js';
+import { evidenceOf } from '../../platform/targets/kubernetes/diagnosis/evidence.js';
 import { afterStart, byDeployment, byEnd, byEvent, byScheduler, failure } from './failures.js';
 import { Ground } from './ground.js';
 

@@ -5,7 +5,7 @@ import { countingApi } from '../../bench/counting-api.js';
 import { simulatedCluster } from '../../bench/simulated-cluster.js';
 import { ClusterConfig } from '../../contract/stack.js';
 import { connect, type Cluster } from '../../platform/targets/kubernetes/cluster.js';
-import { labels } from '../../platform/targets/kubernetes/labels.js';
+import { labels } from '../../platform/targets/kubernetes/objects/labels.js';
 import { awaitWorkload } from '../../platform/targets/kubernetes/ready.js';
 import { clusterPrograms } from '../support/cluster.js';
 

@@ -11,7 +11,7 @@ import {
 import type { ImageRef } from '../../../contract/names.js';
 import type { ClusterConfig } from '../../../contract/stack.js';
 import type { ImageFacts } from '../../images/facts.js';
-import { Connection } from './connection.js';
+import { Connection } from './apiserver/connection.js';
 
 /** What every part of the Kubernetes target works with. */
 export type Cluster = {

@@ -1,9 +1,9 @@
 import { messageOf, SlipwayError } from '../../../contract/errors.js';
 import type { ReplicaState } from '../index.js';
 import { connect, type Cluster, type ClusterOptions } from './cluster.js';
-import { labels } from './labels.js';
-import { everywhere, listObjects, listWorkloads, selector } from './list.js';
-import { stableKinds } from './stable.js';
+import { labels } from './objects/labels.js';
+import { everywhere, listObjects, listWorkloads, selector } from './apiserver/list.js';
+import { stableKinds } from './objects/stable.js';
 
 /** Kinds of objects, beside Deployments, that an installation has in a cluster. */
 const kinds = [

@@ -1,19 +1,19 @@
 import type { Target } from '../index.js';
 import { together } from '../together.js';
-import { admit } from './admit.js';
+import { admit } from './admission/admit.js';
 import { awaitAnswer } from './answer.js';
 import { connect, namespaceOf, type Cluster, type ClusterOptions } from './cluster.js';
-import { evidenceOf } from './evidence.js';
-import { listWorkloads } from './list.js';
-import { workloadName } from './names.js';
-import { promote } from './promote.js';
+import { evidenceOf } from './diagnosis/evidence.js';
+import { listWorkloads } from './apiserver/list.js';
+import { workloadName } from './objects/names.js';
+import { promote } from './takeover/promote.js';
 import { awaitWorkload } from './ready.js';
 import { removeWorkload } from './remove.js';
-import { restore } from './restore.js';
-import { roll } from './roll.js';
-import { share } from './share.js';
+import { restore } from './undo/restore.js';
+import { roll } from './takeover/roll.js';
+import { share } from './takeover/share.js';
 import { startWorkload } from './start.js';
-import { snapshot } from './traffic.js';
+import { snapshot } from './takeover/traffic.js';
 import { withdraw } from './withdraw.js';
 
 /** Runs services on a Kubernetes cluster: each release a Deployment with a Service of its own in front of it. */

@@ -2,15 +2,15 @@ import { ApiException, type CoreV1Event, type V1Deployment, type V1Pod } from '@
 import { milliseconds } from '../../../contract/quantities.js';
 import type { Watch } from '../index.js';
 import type { Cluster } from './cluster.js';
-import { diagnose, type Seen } from './diagnose.js';
-import { translate } from './errors.js';
-import { explain } from './explain.js';
-import { defaultGraces, isObserved, type Finding, type Graces } from './finding.js';
-import { comesFromNodes } from './nodes.js';
-import { Observer } from './observer.js';
-import { deploymentNamed, podsOf, warningsAbout } from './selections.js';
-import { isSame, Suspicion } from './suspicion.js';
-import { listNow, type Followed } from './watch.js';
+import { diagnose, type Seen } from './diagnosis/diagnose.js';
+import { translate } from './apiserver/errors.js';
+import { explain } from './diagnosis/explain.js';
+import { defaultGraces, isObserved, type Finding, type Graces } from './diagnosis/finding.js';
+import { comesFromNodes } from './diagnosis/nodes.js';
+import { Observer } from './apiserver/observer.js';
+import { deploymentNamed, podsOf, warningsAbout } from './apiserver/selections.js';
+import { isSame, Suspicion } from './diagnosis/suspicion.js';
+import { listNow, type Followed } from './apiserver/watch.js';
 
 /** Milliseconds after which events are followed too: most rollouts are over by then. */
 const eventsAfter = 2_000;

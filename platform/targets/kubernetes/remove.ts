@@ -1,14 +1,14 @@
 import type { KubernetesObject, V1Deployment, V1Service } from '@kubernetes/client-node';
-import { nameOf, read } from './apply.js';
-import { ask, askFor } from './ask.js';
+import { nameOf, read } from './apiserver/apply.js';
+import { ask, askFor } from './apiserver/ask.js';
 import type { Cluster } from './cluster.js';
-import { KubernetesError } from './errors.js';
-import { labels } from './labels.js';
-import { selector } from './list.js';
-import { Observer } from './observer.js';
-import { lag } from './pod.js';
-import { deploymentNamed, podsOf } from './selections.js';
-import { removeShared } from './shared.js';
+import { KubernetesError } from './apiserver/errors.js';
+import { labels } from './objects/labels.js';
+import { selector } from './apiserver/list.js';
+import { Observer } from './apiserver/observer.js';
+import { lag } from './objects/pod.js';
+import { deploymentNamed, podsOf } from './apiserver/selections.js';
+import { removeShared } from './objects/shared.js';
 
 /** Milliseconds beyond what pods may take that a removal may take. */
 const margin = 60_000;

@@ -2,13 +2,13 @@ import type { V1Deployment, V1Service } from '@kubernetes/client-node';
 import { SlipwayError } from '../../../contract/errors.js';
 import type { Replica } from '../../../contract/pipeline.js';
 import type { PlannedReplica, ReplicaSet, Takeover, Watch } from '../index.js';
-import { urlOf } from './address.js';
-import { adopt, apply, assertOurs, create, nameOf, read } from './apply.js';
+import { urlOf } from './objects/address.js';
+import { adopt, apply, assertOurs, create, nameOf, read } from './apiserver/apply.js';
 import type { Cluster, ImageFacts } from './cluster.js';
-import { labels } from './labels.js';
-import { makeRoom } from './roll.js';
-import { ensureShared } from './shared.js';
-import { deployment, replicasToBegin, service } from './workload.js';
+import { labels } from './objects/labels.js';
+import { makeRoom } from './takeover/roll.js';
+import { ensureShared } from './objects/shared.js';
+import { deployment, replicasToBegin, service } from './objects/workload.js';
 
 /**
  * Makes a release's Deployment and the Service in front of it, or finds them; everything is tried before anything is

@@ -1,10 +1,10 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { Replica } from '../../../contract/pipeline.js';
 import type { Cluster } from './cluster.js';
-import { annotations, labels } from './labels.js';
-import { everywhere, listObjects, selector } from './list.js';
-import { removeExactly } from './put.js';
-import { stableKinds } from './stable.js';
+import { annotations, labels } from './objects/labels.js';
+import { everywhere, listObjects, selector } from './apiserver/list.js';
+import { removeExactly } from './takeover/put.js';
+import { stableKinds } from './objects/stable.js';
 
 /** Removes a service's own objects that belong to none of the live workloads. */
 export async function withdraw(cluster: Cluster, service: string, live: Replica[]): Promise<void> {

@@ -1,0 +1,37 @@
+import type { Takeover, Watch } from '../../index.js';
+import { awaitReplicas } from './settle.js';
+import { put } from './put.js';
+import type { Cluster } from '../cluster.js';
+import { assertCandidate, replicasOfWorkload, scale, wantedReplicas } from '../objects/scale.js';
+import {
+  canaryIngressRef,
+  stableKinds,
+  stableObjects,
+  stableRef,
+  type StableKind,
+} from '../objects/stable.js';
+import { undivideRoute } from './http-route.js';
+
+/**
+ * Gives the new workload all its replicas and, once they are ready, everything of the service that follows the live
+ * release: its Service first, by one change of its selector. Nothing restarts. Repeated, it changes nothing more.
+ */
+export async function promote(cluster: Cluster, takeover: Takeover, watch: Watch): Promise<void> {
+  const { set, replicas } = takeover;
+  const replica = replicas[0]!;
+  const { signal } = watch;
+  const now = await assertCandidate(cluster, set, replica, signal);
+  const wanted = await wantedReplicas(cluster, takeover, signal);
+  if (replicasOfWorkload(now) < wanted) await scale(cluster, set.grant, replica, wanted, signal);
+  await awaitReplicas(cluster, set, replica, Math.max(wanted, replicasOfWorkload(now)), watch);
+
+  const objects = stableObjects({ cluster, set, replica });
+  for (const kind of Object.keys(stableKinds) as StableKind[]) {
+    watch.onProgress({ message: `giving ${kind} to ${replica.name}` });
+    await put(cluster, takeover, stableRef(kind, replica.node, set.grant.service), objects[kind], signal);
+  }
+  if (takeover.strategy.kind !== 'canary') return;
+  if (takeover.strategy.traffic === 'httpRoute') await undivideRoute(cluster, takeover, signal);
+  if (takeover.strategy.traffic === 'nginx')
+    await put(cluster, takeover, canaryIngressRef(replica.node, set.grant.service), null, signal);
+}

@@ -1,0 +1,92 @@
+import type { Grant } from '../../../../contract/pipeline.js';
+import type { Watch } from '../../index.js';
+import { nameOf, read, type ObjectRef } from '../apiserver/apply.js';
+import { bringBack, change, resize } from './bring-back.js';
+import type { Cluster } from '../cluster.js';
+import { annotations } from '../objects/labels.js';
+import type { Thing } from '../objects/stable.js';
+import { putBack, type PutBack } from './put-back.js';
+import { removeExactly } from '../takeover/put.js';
+import { readWorkload, replicasOfWorkload, type Workload } from '../objects/scale.js';
+import { Snapshot } from '../takeover/traffic.js';
+
+/**
+ * Undo of a takeover, from what was written down before it: the live workload is back in number and ready, then has
+ * its traffic back, whatever had become of it. Safe to repeat and to race with a late attempt under the same grant:
+ * everything is fenced before it returns. Answers what somebody else had changed meanwhile.
+ */
+export async function restore(
+  cluster: Cluster,
+  grant: Grant,
+  before: unknown,
+  watch: Watch,
+): Promise<string[]> {
+  const { objects, live, candidate } = Snapshot.parse(before);
+  const back: PutBack = { cluster, grant, signal: watch.signal };
+  const notes: string[] = [];
+  await fence(back, candidate);
+  if (await isPast(back, objects, live, candidate)) return [];
+  const [autoscalers, others] = [true, false].map((wanted) =>
+    objects.filter(({ ref }) => (ref.kind === 'HorizontalPodAutoscaler') === wanted),
+  ) as [typeof objects, typeof objects];
+  for (const { ref } of autoscalers) await removeOfCandidate(back, ref, candidate);
+  const scaled = autoscalers.some(({ was }) => was !== null);
+  if (live) {
+    const now = await readWorkload(cluster, live, watch.signal);
+    // An autoscaler may have added some; it takes them away again.
+    const replicas = scaled ? Math.max(live.replicas, replicasOfWorkload(now)) : live.replicas;
+    notes.push(...(await putBack(back, live.recorded, { replicas, scaled })));
+    const budget = `${Number(live.recorded.was?.spec['progressDeadlineSeconds'] ?? 600)}s`;
+    notes.push(...(await bringBack(back, { ...live, replicas, budget }, candidate, watch)));
+    // Bringing it back step by step has changed it once more.
+    await putBack(back, live.recorded, { replicas, scaled });
+  }
+  for (const recorded of [...others, ...autoscalers]) {
+    watch.onProgress({ message: `putting back ${nameOf(recorded.ref)}` });
+    notes.push(...(await putBack(back, recorded)));
+  }
+  if (candidate.replicas !== null) await resize(back, candidate, candidate.replicas);
+  return notes;
+}
+
+/**
+ * Whether a later deployment has taken over since, or both workloads are gone: an undo that comes so late is that of an
+ * attempt presumed dead, and there is nothing left for it to put back.
+ */
+async function isPast(
+  { cluster, grant, signal }: PutBack,
+  objects: Snapshot['objects'],
+  live: Snapshot['live'],
+  candidate: Workload,
+): Promise<boolean> {
+  const services = objects.filter(({ ref }) => ref.kind === 'Service');
+  const now = await Promise.all(services.map(({ ref }) => read<Thing>(cluster, ref, signal)));
+  const changed = now.map((object) => Number(object?.metadata?.annotations?.[annotations.changed] ?? 0));
+  if (Math.max(0, ...changed) > grant.token) return true;
+  if (live === null) return false;
+  const workloads = await Promise.all([live, candidate].map((one) => readWorkload(cluster, one, signal)));
+  return workloads.every((one) => one === null);
+}
+
+/** The new workload must not get traffic any more, not even by objects that are not there now. */
+const fence = (back: PutBack, candidate: Workload): Promise<void> =>
+  change(back, candidate, ({ metadata }) => {
+    const by = Number(metadata.annotations?.[annotations.fence] ?? 0);
+    if (by >= back.grant.token) return null;
+    return { annotations: { ...metadata.annotations, [annotations.fence]: String(back.grant.token) } };
+  });
+
+/** The new release's autoscaler would work against what follows. */
+async function removeOfCandidate(
+  { cluster, grant, signal }: PutBack,
+  ref: ObjectRef,
+  candidate: Workload,
+): Promise<void> {
+  for (;;) {
+    const now = await read<Thing>(cluster, ref, signal);
+    const scaled = now?.spec?.['scaleTargetRef'] as { name?: string } | undefined;
+    if (now === null || scaled?.name !== candidate.name) return;
+    if (Number(now.metadata.annotations?.[annotations.changed]) !== grant.token) return;
+    if (await removeExactly(cluster, now, signal)) return;
+  }
+}
