@@ -1,29 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Catalog } from '../../platform/catalog/index.js';
-import { postgresCatalog } from '../../platform/catalog/postgres.js';
+import { withCatalog } from './catalog-of-its-own.js';
 import { grantTo, releaseOf, replicas, shiftUnder, ship, weighUnder } from './fixtures.js';
-import { OwnPostgres } from './own-postgres.js';
 
 const fenced = { type: 'Conflict', message: /^fenced: / };
 
 describe('a release on its way', () => {
-  let server: OwnPostgres;
   let catalog: Catalog;
   let service: string;
-  let services = 0;
-  before(async () => {
-    server = await OwnPostgres.start();
-    catalog = await postgresCatalog(await server.database('canary'));
-  });
-  after(async () => {
-    await catalog.close();
-    await server.close();
-  });
-  beforeEach(() => {
-    service = `iris-${(services += 1)}`;
-  });
+  withCatalog('canary', (...given) => ([catalog, service] = given));
 
   test('it gets its weight beside the live one, under a new version, and repeated under the same', async () => {
     const live = await ship(catalog, service, 'a');

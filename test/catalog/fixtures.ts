@@ -41,7 +41,7 @@ export async function grantTo(catalog: Catalog, service: string, name: string): 
 }
 
 /** Writes down that the route moves, as every move of it needs. */
-async function journalRoute(
+export async function journalRoute(
   catalog: Catalog,
   grant: Grant,
 ): Promise<{ entry: JournalEntry; release: Release }> {

@@ -1,38 +1,18 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Catalog } from '../../platform/catalog/index.js';
-import { postgresCatalog } from '../../platform/catalog/postgres.js';
-import { grantTo, releaseOf, replicas, shiftUnder, ship } from './fixtures.js';
-import { OwnPostgres } from './own-postgres.js';
+import { withCatalog } from './catalog-of-its-own.js';
+import { grantTo, journalRoute, replicas, shiftUnder, ship } from './fixtures.js';
 
 describe('what served before is kept for a while', () => {
-  let server: OwnPostgres;
   let catalog: Catalog;
   let service: string;
-  let services = 0;
-  before(async () => {
-    server = await OwnPostgres.start();
-    catalog = await postgresCatalog(await server.database('kept'));
-  });
-  after(async () => {
-    await catalog.close();
-    await server.close();
-  });
-  beforeEach(() => {
-    service = `iris-${(services += 1)}`;
-  });
+  withCatalog('kept', (...given) => ([catalog, service] = given));
 
   async function shipKeeping(name: string, keep: number) {
     const grant = await grantTo(catalog, service, name);
-    const release = releaseOf(grant);
-    const previous = await catalog.getRoute(service);
-    const entry = await catalog.recordEffect(grant, {
-      kind: 'route',
-      key: 'route',
-      release: release.id,
-      previous,
-    });
+    const { entry, release } = await journalRoute(catalog, grant);
     const again = () => catalog.shift(grant, release, replicas(release.id), keep);
     const route = await again();
     return { grant, release, entry, route, again };

@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
+import { withCatalog } from './catalog-of-its-own.js';
 import { digest, grantTo, releaseOf, replicas, shiftUnder, ship } from './fixtures.js';
 import { OwnPostgres } from './own-postgres.js';
 
 const fenced = { type: 'Conflict', message: /^fenced: / };
 
 describe('moving the route', () => {
-  let server: OwnPostgres;
   let catalog: Catalog;
   let service: string;
-  let services = 0;
-  before(async () => {
-    server = await OwnPostgres.start();
-    catalog = await postgresCatalog(await server.database('shift'));
-  });
-  after(async () => {
-    await catalog.close();
-    await server.close();
-  });
-  beforeEach(() => {
-    service = `iris-${(services += 1)}`;
-  });
+  withCatalog('shift', (...given) => ([catalog, service] = given));
 
   test('moves route, live release and journal together', async () => {
     const { version } = await catalog.routes();

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { JournalEntry } from '../../contract/journal.js';
-import { digestOf } from '../../contract/names.js';
 import type { Release, Route } from '../../contract/pipeline.js';
 import type { Count } from '../../platform/census/count.js';
 import { judgeCount } from '../../platform/census/judge.js';
 import type { ReplicaState } from '../../platform/targets/index.js';
+import { digest, releaseOf } from '../catalog/fixtures.js';
 
-const digest = (fill: string) => digestOf(fill.repeat(64));
 const replica = { node: 'local', name: 'slipway-dev-iris.r2-0', url: 'http://127.0.0.1:20000' };
 const container = (changes: Partial<ReplicaState> = {}): ReplicaState => ({
   node: 'local',
@@ -26,26 +25,9 @@ const container = (changes: Partial<ReplicaState> = {}): ReplicaState => ({
   ...changes,
 });
 const release = (token: number): Release => ({
-  id: `iris.r${token}`,
-  service: 'iris',
-  model: 'iris',
-  token,
-  deployment: `d${token}`,
-  target: 'docker',
+  ...releaseOf({ service: 'iris', token, deployment: { workflowId: `d${token}`, runId: `run-${token}` } }),
   image: { repository: 'slipway/iris', digest: digest(String(token)) },
   sourceImage: { repository: 'slipway/iris', digest: digest('f') },
-  source: { digest: digest('a'), name: 'iris' },
-  weights: { digest: digest('b'), name: '20260101' },
-  recipe: 'sklearn',
-  spec: {
-    recipe: 'sklearn',
-    replicas: 1,
-    port: 8000,
-    resources: { cpu: 1, memory: '1Gi' },
-    verify: { latencyBudget: '1s', startupBudget: '5m', sourceCheck: true },
-  },
-  verification: { at: new Date(0).toISOString(), samples: [] },
-  createdAt: new Date(0).toISOString(),
 });
 const route: Route = { service: 'iris', release: 'iris.r2', replicas: [replica], canary: null, version: 3 };
 const effect = (changes: Partial<JournalEntry> & Pick<JournalEntry, 'effect'>): JournalEntry => ({
