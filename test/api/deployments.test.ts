@@ -6,7 +6,7 @@ import { ApiFailure, type ApiClient } from '../../api/client.js';
 import { deployWorkflow, type DeploymentStatus } from '../../contract/deployment.js';
 import { serviceWorkflowId } from '../../contract/service.js';
 import { Shipyard } from '../support/deployments.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
+import { greeterWeights } from '../support/models.js';
 import { TestApi } from './server.js';
 
 describe('deployments over the API', () => {
@@ -18,9 +18,7 @@ describe('deployments over the API', () => {
     yard = await Shipyard.open();
     api = await TestApi.start(yard.stack);
     client = api.client;
-    model = yard.name('api');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Hello' }), '20260101');
+    model = await yard.greeter('api', { greeting: 'Hello' });
   });
   after(async () => {
     await api.close();

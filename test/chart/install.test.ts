@@ -87,9 +87,7 @@ describe('Slipway installed in a cluster', { timeout: 1_800_000 }, () => {
   });
 
   test('ships a model with the rights it has, and predicts', async () => {
-    const model = shipyard.name();
-    await shipyard.put(model, 'source', await greeterSource());
-    await shipyard.put(model, 'weights', await greeterWeights({ greeting: 'Ahoy' }));
+    const model = await shipyard.greeter('m', { greeting: 'Ahoy' });
     // There is no engine in the cluster: the stack's worker builds, in the registry both have.
     await shipyard.ship({ model });
     const { workflowId: id } = await api.call('deploy', { body: { model, target: 'kubernetes' } });

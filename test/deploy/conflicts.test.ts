@@ -1,24 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { Shipyard } from '../support/deployments.js';
+import { describe, test } from 'node:test';
+import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
+import { greeterWeights } from '../support/models.js';
+import { withoutWorker } from '../support/without-worker.js';
 
 describe('two deployments of one service', () => {
   let yard: Shipyard;
   let model: string;
-  before(async () => {
-    yard = await Shipyard.open();
-    model = yard.name('both');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Stable' }));
+  withoutWorker(async (opened) => {
+    yard = opened;
+    model = await yard.greeter('both', { greeting: 'Stable' });
     await yard.ship({ model });
-    await killComponent('worker', 'SIGTERM');
-  });
-  after(async () => {
-    await repair();
-    await yard.close();
   });
 
   test('the second fails at once and names the first', async () => {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { execa } from 'execa';
 import { Shipyard } from '../support/deployments.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
 import { toolPath } from '../support/stack.js';
 
 describe('from the temporal CLI', () => {
@@ -10,9 +9,7 @@ describe('from the temporal CLI', () => {
   let model: string;
   before(async () => {
     yard = await Shipyard.open();
-    model = yard.name('cli');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights());
+    model = await yard.greeter('cli');
   });
   after(() => yard.close());
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ApiClient } from '../../api/client.js';
 import { Shipyard } from '../support/deployments.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
+import { greeterWeights } from '../support/models.js';
 
 describe('a deployment that failed', () => {
   let yard: Shipyard;
@@ -13,9 +13,7 @@ describe('a deployment that failed', () => {
   before(async () => {
     yard = await Shipyard.open();
     client = new ApiClient(yard.stack.api, yard.stack.token);
-    model = yard.name('outcome');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights());
+    model = await yard.greeter('outcome');
     const first = await yard.deploy({ model });
     good = first.workflowId;
     await first.result();

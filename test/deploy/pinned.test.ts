@@ -1,25 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { Shipyard } from '../support/deployments.js';
+import { describe, test } from 'node:test';
+import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
+import { withoutWorker } from '../support/without-worker.js';
 
 describe('source and weights overwritten while a deployment runs', () => {
   let yard: Shipyard;
-  before(async () => {
-    yard = await Shipyard.open();
-    await killComponent('worker', 'SIGTERM');
-  });
-  after(async () => {
-    await repair();
-    await yard.close();
-  });
+  withoutWorker((opened) => (yard = opened));
 
   test('it ships the bytes that it pinned at its start', async () => {
-    const model = yard.name('pinned');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Pinned' }));
+    const model = await yard.greeter('pinned', { greeting: 'Pinned' });
     const worker = await FaultWorker.start({ holdBefore: ['downloadSource'] });
     try {
       const handle = await yard.deploy({ model });

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Shipyard } from '../support/deployments.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
+import { greeterWeights } from '../support/models.js';
 
 describe('shipping a model', () => {
   let yard: Shipyard;
   let model: string;
   before(async () => {
     yard = await Shipyard.open();
-    model = yard.name('greeter');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Hello' }), '20260101');
+    model = await yard.greeter('greeter', { greeting: 'Hello' });
   });
   after(() => yard.close());
 
@@ -68,9 +66,7 @@ describe('shipping a model', () => {
   });
 
   test('that fails the first time leaves nothing', async () => {
-    const crashing = yard.name('crash');
-    await yard.put(crashing, 'source', await greeterSource());
-    await yard.put(crashing, 'weights', await greeterWeights({ crash: true }));
+    const crashing = await yard.greeter('crash', { crash: true });
     const failure = await yard.failure(await yard.deploy({ model: crashing }));
     assert.equal(failure.type, 'RolloutFailed');
     await assert.rejects(yard.predict(crashing, 'Ada'), /404/);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Shipyard } from '../support/deployments.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
+import { greeterWeights } from '../support/models.js';
 import { Traffic } from '../support/traffic.js';
 
 describe('under 50 requests a second', () => {
@@ -10,9 +10,7 @@ describe('under 50 requests a second', () => {
   let model: string;
   before(async () => {
     yard = await Shipyard.open();
-    model = yard.name('busy');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights({ greeting: 'First' }));
+    model = await yard.greeter('busy', { greeting: 'First' });
     await yard.ship({ model, replicas: 2 });
   });
   after(() => yard.close());

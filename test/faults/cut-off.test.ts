@@ -1,27 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { CancelledFailure, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
-import { Shipyard } from '../support/deployments.js';
+import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { stageActivities } from '../support/stages.js';
+import { withoutWorker } from '../support/without-worker.js';
 
 describe('a deployment cut off after an effect', () => {
   let yard: Shipyard;
   let model: string;
   let edition = 0;
-  before(async () => {
-    yard = await Shipyard.open();
-    model = yard.name('cut');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Stable' }));
+  withoutWorker(async (opened) => {
+    yard = opened;
+    model = await yard.greeter('cut', { greeting: 'Stable' });
     await yard.ship({ model });
-    await killComponent('worker', 'SIGTERM');
-  });
-  after(async () => {
-    await repair();
-    await yard.close();
   });
 
   /** New source and weights, so that every stage has an effect to undo. */

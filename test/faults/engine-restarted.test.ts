@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Shipyard } from '../support/deployments.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
+import { greeterWeights } from '../support/models.js';
 import { killComponent, repair } from '../support/stack.js';
 
 describe('servers that go away under a running service', () => {
@@ -10,9 +10,7 @@ describe('servers that go away under a running service', () => {
   let model: string;
   before(async () => {
     yard = await Shipyard.open();
-    model = yard.name('served');
-    await yard.put(model, 'source', await greeterSource());
-    await yard.put(model, 'weights', await greeterWeights());
+    model = await yard.greeter('served');
     await yard.ship({ model });
   });
   after(async () => {

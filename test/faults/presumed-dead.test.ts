@@ -1,27 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Shipyard } from '../support/deployments.js';
+import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
+import { withoutWorker } from '../support/without-worker.js';
 
 describe('a worker presumed dead that still runs its attempt', () => {
   let yard: Shipyard;
-  before(async () => {
-    yard = await Shipyard.open();
-    await killComponent('worker', 'SIGTERM');
-  });
-  after(async () => {
-    await repair();
-    await yard.close();
-  });
+  withoutWorker((opened) => (yard = opened));
 
   for (const activity of ['pushImage', 'rollout', 'publishTag', 'shift'] as const)
     test(`in ${activity}: its late effect is refused or taken back`, async () => {
-      const model = yard.name('late');
-      await yard.put(model, 'source', await greeterSource());
-      await yard.put(model, 'weights', await greeterWeights({ greeting: 'Stable' }));
+      const model = await yard.greeter('late', { greeting: 'Stable' });
       const sleeper = await FaultWorker.start({ holdBefore: [activity] });
       const handle = await yard.deploy({ model });
       await sleeper.held(activity);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { Shipyard } from '../support/deployments.js';
+import { describe, test } from 'node:test';
+import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { killComponent, repair, type ComponentName } from '../support/stack.js';
 import { stageActivities } from '../support/stages.js';
+import { withoutWorker } from '../support/without-worker.js';
 
 const servers = [
   'temporal',
@@ -17,14 +18,7 @@ const servers = [
 
 describe('a server killed and started again in every stage of a deployment', () => {
   let yard: Shipyard;
-  before(async () => {
-    yard = await Shipyard.open();
-    await killComponent('worker', 'SIGTERM');
-  });
-  after(async () => {
-    await repair();
-    await yard.close();
-  });
+  withoutWorker((opened) => (yard = opened));
 
   for (const server of servers)
     test(`${server}: the deployment goes on by itself`, async () => {

@@ -1,21 +1,14 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { Shipyard } from '../support/deployments.js';
+import { describe, test } from 'node:test';
+import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { afterCommit, stageActivities } from '../support/stages.js';
+import { withoutWorker } from '../support/without-worker.js';
 
 describe('a worker killed with kill -9', () => {
   let yard: Shipyard;
-  before(async () => {
-    yard = await Shipyard.open();
-    await killComponent('worker', 'SIGTERM');
-  });
-  after(async () => {
-    await repair();
-    await yard.close();
-  });
+  withoutWorker((opened) => (yard = opened));
 
   test('in every stage after its effect, before its reply: the next worker goes on, nothing is left over', async () => {
     const model = yard.name('killed');

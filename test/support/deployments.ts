@@ -17,6 +17,7 @@ import { serviceStateQuery, serviceWorkflowId, type ServiceState } from '../../c
 import type { Stack } from '../../contract/stack.js';
 import { census } from '../../platform/census.js';
 import { artifactKey } from '../../platform/storage/index.js';
+import { greeterSource, greeterWeights, type GreeterWeights } from './models.js';
 import { testStack } from './stack.js';
 
 /** Drives deployments on the test stack the way users without Slipway's own client do: S3, Temporal, HTTP. */
@@ -54,6 +55,14 @@ export class Shipyard {
   async put(model: string, kind: ArtifactKind, zip: Buffer, name = '20260101'): Promise<void> {
     const key = artifactKey(model, kind, kind === 'weights' ? name : model);
     await this.s3.putObject(this.stack.s3.bucket, key, zip, zip.length);
+  }
+
+  /** Puts a model of its own into the store: the greeter with these weights; answers its name. */
+  async greeter(prefix: string, weights: GreeterWeights = {}): Promise<string> {
+    const model = this.name(prefix);
+    await this.put(model, 'source', await greeterSource());
+    await this.put(model, 'weights', await greeterWeights(weights));
+    return model;
   }
 
   async deploy(request: DeployRequest, workflowId = `test/${this.name('d')}`): Promise<WorkflowHandle> {
