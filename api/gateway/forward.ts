@@ -7,8 +7,13 @@ import type { PassingBody } from './body.js';
 import { toClient, toReplica } from './headers.js';
 import type { Chosen, RouteTable } from './route-table.js';
 
-/** How long connections are tried, in milliseconds: a replica may be restarting, a route about to move. */
-const connectPatience = 3_000;
+/**
+ * How long connections are tried, in milliseconds. While they are refused: a replica may be restarting, a route about to
+ * move. Longer once one led nowhere: of the pods behind an address some may be gone, which a cluster's proxy that was
+ * cut off learns half a minute later, and each connection takes its chance. With two of three gone, one request
+ * in 50 000 meets none of the living in so many tries.
+ */
+const connectPatience = { refused: 3_000, silent: 8_000 };
 const connectInterval = 50;
 
 /** No replica could be connected to; nothing was sent. */
@@ -43,7 +48,8 @@ export async function forward(
   { table, onRefused, signal, outcome }: ForwardOptions,
 ): Promise<void> {
   const headers = toReplica(request.headers);
-  const end = performance.now() + connectPatience;
+  const start = performance.now();
+  let patience = connectPatience.refused;
   let assigned: string | null = null;
   let refusal: unknown;
   for (;;) {
@@ -57,9 +63,10 @@ export async function forward(
       const result = await attempt(chosen, body, headers, signal, outcome);
       if (!('refusal' in result)) return void send(reply, chosen.release, result, signal, outcome);
       refusal = result.refusal;
+      if (!isRefused(refusal)) patience = connectPatience.silent;
       onRefused();
     }
-    if (performance.now() > end) {
+    if (performance.now() - start > patience) {
       Object.assign(outcome, { release: assigned, failed: true });
       const why = refusal === undefined ? '' : `: ${messageOf(refusal)}`;
       throw new NoReplica(`no replica of "${assigned}" accepts a connection${why}`);
@@ -88,6 +95,9 @@ async function attempt(
     return { refusal: cause };
   }
 }
+
+/** Whether somebody said that nobody listens there. */
+const isRefused = (cause: unknown): boolean => (cause as NodeJS.ErrnoException).code === 'ECONNREFUSED';
 
 function send(
   reply: FastifyReply,

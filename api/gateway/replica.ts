@@ -1,5 +1,6 @@
 import { Pool, type Dispatcher } from 'undici';
 import { connections } from '../../contract/serving.js';
+import { connector } from './connector.js';
 
 /**
  * Idle connections are given up long before the server in a replica does (75 s, or its end), or a request could go out
@@ -11,7 +12,6 @@ const keepAlive = { keepAliveTimeout: connections.idle, keepAliveMaxTimeout: con
  * them, also a new one, gets its share. A new connection costs a fraction of a millisecond.
  */
 const renewal = { maxRequestsPerClient: 10 };
-const connectTimeout = 1_000;
 
 export type UpstreamRequest = Pick<Dispatcher.RequestOptions, 'path' | 'headers' | 'body' | 'signal'>;
 
@@ -30,7 +30,7 @@ export class Replica {
     this.pool = new Pool(url, {
       ...keepAlive,
       ...renewal,
-      connect: { timeout: connectTimeout },
+      connect: connector,
       headersTimeout: answerTimeout,
       bodyTimeout: answerTimeout,
     });

@@ -12,6 +12,7 @@ import type { Replica } from '../../contract/pipeline.js';
 import { connections } from '../../contract/serving.js';
 import { BuildWorld } from '../build/world.js';
 import { Berth } from '../kubernetes/berth.js';
+import { holdPart, releasePart } from '../support/cluster.js';
 import { Traffic } from '../support/traffic.js';
 import { until } from './fixtures.js';
 import { GatewayWorld } from './world.js';
@@ -45,6 +46,7 @@ describe('pods come and go behind one address', () => {
     berth = await Berth.open({ drain: 5_000 });
     const resources = { cpu: 0.05, memory: '128Mi' };
     replica = await berth.up(berth.set(image, { replicas: 3, resources }));
+    await world.route('iris', replica.url);
   });
   after(async () => {
     await berth?.close();
@@ -75,6 +77,11 @@ describe('pods come and go behind one address', () => {
     await berth.kubectl('scale', `deployment/${replica.name}`, `--replicas=${count}`);
     await settled(count);
   }
+  /** Connections that could not be made, so far. */
+  async function refused(): Promise<number> {
+    const metrics = await (await fetch(`${world.gateway.url}/metrics`)).text();
+    return Number(/^slipway_gateway_refused_connections_total (\d+)/m.exec(metrics)?.[1]);
+  }
   const ready = async (): Promise<number> =>
     (await pods()).filter(({ status }) =>
       status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'),
@@ -86,7 +93,6 @@ describe('pods come and go behind one address', () => {
   }
 
   test('100 requests a second through the gateway, and a client with connections of its own, lose none', async (t) => {
-    await world.route('iris', replica.url);
     const agent = new Agent({ keepAlive: true, maxSockets: 8 });
     const through = new Traffic(ask, 100);
     const beside = new Traffic(() => predict(agent, replica.url), 30);
@@ -130,6 +136,22 @@ describe('pods come and go behind one address', () => {
     // Whoever asks when nobody is there any more hears that nothing was sent.
     for (const failure of through.failures) assert.match(failure, /503 .*accepts a connection/);
     if (gap < connections.linger) assert.deepEqual(through.failures, []);
+  });
+
+  test('a proxy goes on leading to a pod that is no more: requests are answered by those that are', async (t) => {
+    await scale(2);
+    const [gone] = (await pods()).map(({ metadata }) => metadata!.name!);
+    t.after(() => releasePart('proxy'));
+    // As for half a minute after the apiserver was away.
+    await holdPart('proxy');
+    const through = new Traffic(ask, 100);
+    t.after(() => through.stop());
+    await berth.kubectl('delete', 'pod', gone!);
+    const before = await refused();
+    await delay(15_000);
+    await through.stop();
+    assert.deepEqual(through.failures.slice(0, 5), []);
+    assert.ok((await refused()) - before > 10, 'connections that led nowhere');
   });
 });
 
