@@ -26,8 +26,8 @@ export const rolloutActivities = (platform: Platform) => ({
       }
       const live = await liveReplicas(platform, grant.service, candidate);
       await noteRoom(platform, target, { set, strategy, live }, watch);
-      const replicas = await startAll(platform, target, set, watch, { strategy, live });
-      return { replicas, detail: `${replicas.length} of ${replicas.length} ready` };
+      const { replicas, ready } = await startAll(platform, target, set, watch, { strategy, live });
+      return { replicas, detail: readyOf(ready, set.spec.replicas) };
     }),
 });
 
@@ -67,20 +67,24 @@ export function replicaSet(grant: Grant, candidate: Candidate, role: ReplicaSet[
   return { grant, release: id, model, image, spec, role };
 }
 
-/** Pulls, starts and awaits every replica of a set, each in the journal first. */
+/** A roll or a canary begins with fewer than all. */
+const readyOf = (ready: number, wanted: number): string =>
+  `${ready} of ${Math.max(ready, wanted)} ready${ready < wanted ? ', the others come as it takes over' : ''}`;
+
+/** Pulls, starts and awaits every replica of a set, each in the journal first. Answers how many processes are ready. */
 export async function startAll(
   platform: Platform,
   target: Target,
   set: ReplicaSet,
   watch: Watch,
   takeover?: Pick<Takeover, 'strategy' | 'live'>,
-): Promise<Replica[]> {
+): Promise<{ replicas: Replica[]; ready: number }> {
   await target.pull(set, watch);
   const replicas: Replica[] = [];
   for (const planned of target.place(set))
     replicas.push(await startOne(platform, target, set, planned, watch, takeover));
-  await target.awaitReady(set, replicas, watch);
-  return replicas;
+  const ready = await target.awaitReady(set, replicas, watch);
+  return { replicas, ready };
 }
 
 async function startOne(

@@ -52,12 +52,11 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
     },
     start: (set, replica, watch) =>
       startReplica({ ...installation, nodes, credentials }, nodeNamed(replica.node), set, replica, watch),
-    awaitReady: (set, replicas, watch) =>
-      awaitReplicas(
-        set,
-        replicas.map((replica) => ({ replica, node: nodeNamed(replica.node) })),
-        watch,
-      ),
+    async awaitReady(set, replicas, watch) {
+      const placed = replicas.map((replica) => ({ replica, node: nodeNamed(replica.node) }));
+      await awaitReplicas(set, placed, watch);
+      return placed.length;
+    },
     // All traffic comes through the gateway, and replicas all stand beside the old ones from the start.
     traffic: () => Promise.resolve(null),
     roll: () => Promise.resolve(),

@@ -71,10 +71,11 @@ export interface Target {
     takeover?: Pick<Takeover, 'strategy' | 'live'>,
   ): Promise<Replica>;
   /**
-   * Waits until every replica answers ready. Throws `RolloutFailed` with exit state and last log lines as soon as
-   * one has ended, or when the start-up budget is used up.
+   * Waits until every replica answers ready. Answers how many processes these are: a cluster runs several behind one
+   * address. Throws `RolloutFailed` with exit state and last log lines as soon as one has ended, or when the start-up
+   * budget is used up.
    */
-  awaitReady(set: ReplicaSet, replicas: Replica[], watch: Watch): Promise<void>;
+  awaitReady(set: ReplicaSet, replicas: Replica[], watch: Watch): Promise<number>;
   /**
    * What undo needs to put this service's own traffic, and the number of live replicas, back as they are now. JSON
    * without secrets. Null when the target has no traffic of its own.

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { DeployResult } from '../../contract/deployment.js';
 import { Harbour } from '../support/harbour.js';
 
 describe('shipping a model to Kubernetes', () => {
@@ -11,9 +12,17 @@ describe('shipping a model to Kubernetes', () => {
   });
   after(() => harbour.close());
 
+  /** What is said of a deployment's stage `rollout`. */
+  async function rolloutOf(handle: Awaited<ReturnType<Harbour['yard']['deploy']>>) {
+    const { stages } = await harbour.yard.status(handle);
+    return stages.find(({ name }) => name === 'rollout')?.detail;
+  }
+
   test('for the first time: it answers through the gateway and in the cluster, and kubectl tells the story', async () => {
     const { yard } = harbour;
-    const { release, image } = await yard.ship(harbour.request(model));
+    const first = await yard.deploy(harbour.request(model));
+    const { release, image } = (await first.result()) as DeployResult;
+    assert.equal(await rolloutOf(first), '2 of 2 ready');
     assert.equal(release, `${model}.r1`);
     assert.equal(await yard.predict(model, 'Ada'), 'Hello, Ada!');
     await harbour.assertOnly(model, release, 2);
@@ -31,7 +40,9 @@ describe('shipping a model to Kubernetes', () => {
   test('again, with new weights: the new release takes over and the old one goes', async () => {
     await harbour.retrain(model, { greeting: 'Welcome' });
     const verify = { samples: [{ input: 'Ada', expect: 'Welcome, Ada!' }] };
-    const { release } = await harbour.yard.ship(harbour.request(model, { verify }));
+    const second = await harbour.yard.deploy(harbour.request(model, { verify }));
+    const { release } = (await second.result()) as DeployResult;
+    assert.equal(await rolloutOf(second), '1 of 2 ready, the others come as it takes over');
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome, Ada!');
     await harbour.assertOnly(model, release, 2);
     await harbour.yard.assertNothingLeft();

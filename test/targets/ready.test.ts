@@ -38,7 +38,7 @@ describe('waiting until replicas are ready', () => {
     );
     yard.seen.length = 0;
     const began = Date.now();
-    await yard.target.awaitReady(set, replicas, yard.watch());
+    assert.equal(await yard.target.awaitReady(set, replicas, yard.watch()), 2);
     assert.ok(Date.now() - began > 1_500);
     const messages = yard.seen.map(({ message }) => message);
     assert.match(messages[0]!, /^0 of 2 ready/);

@@ -35,12 +35,14 @@ export function kubernetesTargetOn(cluster: Cluster): Target {
     pull: () => Promise.resolve(),
     start: (set, replica, watch, takeover) => startWorkload(cluster, set, replica, watch, takeover),
     async awaitReady(set, replicas, watch) {
-      await together(replicas, watch.signal, async (replica, signal) => {
+      const counts = await together(replicas, watch.signal, async (replica, signal) => {
         const { node: namespace, name } = replica;
         const budget = set.spec.verify.startupBudget;
-        await awaitWorkload(cluster, { namespace, name, budget }, { ...watch, signal });
+        const ready = await awaitWorkload(cluster, { namespace, name, budget }, { ...watch, signal });
         await awaitAnswer(replica, { ...watch, signal });
+        return ready;
       });
+      return counts.reduce((sum, ready) => sum + ready, 0);
     },
     traffic: (takeover, watch) => snapshot(cluster, takeover, watch),
     roll: (takeover, watch, onShare) => roll(cluster, takeover, watch, onShare),

@@ -37,15 +37,15 @@ export type Wanted = {
 };
 
 /**
- * Waits until a Deployment has its replicas ready and available. Throws `RolloutFailed` with `{replica, pod, node,
- * exitCode, oomKilled, logs, reason}` as soon as the cluster knows that it cannot, or when a container's start-up
- * budget is used up. A Deployment that is not there is a passing fault; an apiserver that is away is a pause,
- * its refusal final.
+ * Waits until a Deployment has its replicas ready and available; answers how many were waited for. Throws
+ * `RolloutFailed` with `{replica, pod, node, exitCode, oomKilled, logs, reason}` as soon as the cluster knows that it
+ * cannot, or when a container's start-up budget is used up. A Deployment that is not there is a passing fault; an
+ * apiserver that is away is a pause, its refusal final.
  */
-export async function awaitWorkload(cluster: Cluster, wanted: Wanted, watch: Watch): Promise<void> {
+export async function awaitWorkload(cluster: Cluster, wanted: Wanted, watch: Watch): Promise<number> {
   const observer = new Observer(cluster, watch.signal);
   try {
-    await new Wait(cluster, wanted, watch, observer).over();
+    return await new Wait(cluster, wanted, watch, observer).over();
   } catch (error) {
     if (!(error instanceof ApiException)) throw error;
     throw translate(cluster, `waiting for Deployment "${wanted.name}"`, error);
@@ -76,7 +76,7 @@ class Wait {
     this.#graces = { ...defaultGraces, ...wanted.graces };
   }
 
-  async over(): Promise<void> {
+  async over(): Promise<number> {
     const { namespace, name } = this.wanted;
     for await (const _ of this.observer.changes(500)) {
       const [deployment] = this.#deployments.all();
@@ -84,11 +84,12 @@ class Wait {
       if (this.#isAway() || !this.#deployments.synced || !this.#pods.synced) continue;
       if (deployment === undefined)
         throw new Error(`Deployment "${name}" in namespace "${namespace}" is not there (any more)`);
-      if (this.#isReady(deployment)) return;
+      if (this.#isReady(deployment)) return this.#replicas(deployment);
       if (Date.now() - this.#began > eventsAfter)
         this.#events ??= this.observer.follow(warningsAbout(namespace, name));
       await this.#judge(deployment);
     }
+    throw new Error('the observer has ended');
   }
 
   #isAway(): boolean {

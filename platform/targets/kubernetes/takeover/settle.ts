@@ -13,7 +13,7 @@ export const awaitReplicas = (
   { node, name }: Workload,
   replicas: number,
   watch: Watch,
-): Promise<void> =>
+): Promise<number> =>
   awaitWorkload(cluster, { namespace: node, name, replicas, budget: spec.verify.startupBudget }, watch);
 
 /**

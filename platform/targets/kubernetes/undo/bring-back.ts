@@ -69,7 +69,7 @@ const awaitReady = (
   { node: namespace, name, budget }: Live,
   replicas: number,
   watch: Watch,
-): Promise<void> => awaitWorkload(cluster, { namespace, name, replicas, budget }, watch);
+): Promise<number> => awaitWorkload(cluster, { namespace, name, replicas, budget }, watch);
 
 /** Sets a workload's number of replicas, whoever has fenced it. */
 export const resize = (back: PutBack, workload: Workload, replicas: number): Promise<void> =>
