@@ -15,7 +15,8 @@ export const serving = {
 /**
  * How connections outlive a replica behind a Service, in milliseconds. A gateway keeps none that is idle for longer than
  * `idle`. After SIGTERM the replica still takes requests for `linger` (`SLIPWAY_LINGER`, in seconds), each answered on a
- * connection that then closes: what is open after that has been idle for longer than a gateway keeps it.
+ * connection that then closes: what is open after that has been idle for longer than a gateway keeps it. It ends sooner
+ * when nobody has been connected for a second; who comes later is refused, and the gateway tries again.
  */
 export const connections = { idle: 4_000, linger: 6_000 } as const;
 

@@ -22,7 +22,7 @@ class Server(BaseApplication):
 
     def __init__(self, settings):
         self._settings = settings
-        self._drain = Drain()
+        self.drain = Drain()
         super().__init__()
 
     def load_config(self):
@@ -45,7 +45,7 @@ class Server(BaseApplication):
             "proc_name": "slipway",
             "control_socket_disable": True,
             "post_worker_init": _start_load,
-            "pre_request": self._drain.pre_request,
+            "pre_request": self.drain.pre_request,
         }.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -58,7 +58,7 @@ class Server(BaseApplication):
         return application
 
     def run(self):
-        LingeringArbiter(self, self._drain, self._settings.linger).run()
+        LingeringArbiter(self, self.drain, self._settings.linger).run()
 
 
 def _start_load(worker):

@@ -23,7 +23,7 @@ class Settings:
         self.max_body = _number(env, "SLIPWAY_MAX_BODY", 64 * 1024 * 1024)
         # Longest a prediction waits for a model that is being loaded, in seconds.
         self.load_wait = _number(env, "SLIPWAY_LOAD_WAIT", 30)
-        # How long after SIGTERM new requests are still answered, in seconds.
+        # How long after SIGTERM new requests are still answered at most, in seconds.
         self.linger = _number(env, "SLIPWAY_LINGER", 0, least=0)
         # Longest requests in flight may take once that is over, in seconds.
         self.drain = _number(env, "SLIPWAY_DRAIN", 30)

@@ -8,6 +8,11 @@ class Worker(ThreadWorker):
 
     _refusing = False
 
+    def notify(self):
+        """gunicorn calls this whenever its main loop comes round: after each event, and once a second."""
+        super().notify()
+        self.app.drain.note(self.nr_conns)
+
     def handle(self, conn):
         """gunicorn closes a connection in its main loop and gives the client up to two seconds to close it too: for
         so long nobody else would be served. Here the thread that answered waits."""

@@ -72,6 +72,33 @@ class Drain(unittest.TestCase):
             self.assertGreater(time.monotonic() - terminated, 2)
             self.assertEqual(server.process.wait(10), 0)
 
+    def test_it_ends_sooner_when_nobody_has_been_connected_for_a_second(self):
+        with Server(ECHO, SLIPWAY_LINGER="60") as server:
+            server.wait()
+            idle = self.connect(server)
+            self.assertEqual(ask(idle), (200, False))
+            server.terminate()
+            time.sleep(2.5)
+            self.assertIsNone(server.process.poll())
+            idle.close()
+            time.sleep(0.5)
+            # As a kubelet does now and then.
+            self.assertEqual(server.ask("GET", "/readyz")[0], 200)
+            left = time.monotonic()
+            self.assertEqual(server.process.wait(10), 0)
+            self.assertGreater(time.monotonic() - left, 0.9)
+
+    def test_a_connection_now_and_then_holds_up_the_end_for_no_longer_than_the_linger(self):
+        with Server(ECHO, SLIPWAY_LINGER="4") as server:
+            server.wait()
+            terminated = time.monotonic()
+            server.terminate()
+            while time.monotonic() - terminated < 3.4:
+                time.sleep(0.5)
+                self.assertEqual(ask(self.connect(server)), (200, True))
+            self.assertEqual(server.process.wait(10), 0)
+            self.assertLess(time.monotonic() - terminated, 8)
+
     def test_without_a_linger_the_end_begins_at_once(self):
         with Server(ECHO) as server:
             server.wait()
@@ -101,13 +128,13 @@ class Drain(unittest.TestCase):
     def test_a_second_sigterm_ends_the_wait(self):
         with Server(ECHO, SLIPWAY_LINGER="60") as server:
             server.wait()
+            open_still = self.connect(server)
+            self.assertEqual(ask(open_still), (200, False))
             server.terminate()
-            time.sleep(0.5)
+            time.sleep(2)
             self.assertEqual(server.ask("GET", "/healthz")[0], 200)
-            started = time.monotonic()
             server.terminate()
             self.assertEqual(server.process.wait(10), 0)
-            self.assertLess(time.monotonic() - started, 3)
 
     def test_a_server_that_is_still_loading_ends_too(self):
         with Server(ECHO.replace("return 1", "time.sleep(3600)"), SLIPWAY_LINGER="1") as server:

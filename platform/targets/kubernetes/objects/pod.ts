@@ -22,7 +22,7 @@ const group = 65_532;
 const scratch = '2Gi';
 /** Seconds a pod goes on serving after it was told to end: proxies and gateways learn of it meanwhile. */
 export const lag = 2;
-/** Seconds after that in which it still answers, and closes the connections that clients keep to it. */
+/** Most seconds after that in which it still answers, and closes the connections that clients keep to it. */
 const linger = Math.ceil(connections.linger / 1000);
 /** Seconds beyond all others before a pod is killed. */
 const margin = 5;
