@@ -105,3 +105,11 @@ export const Stack = z.object({
   drain: z.string().default('30s'),
 });
 export type Stack = z.infer<typeof Stack>;
+  /** `address:port`, the address a number, that a worker serves its metrics at, for Prometheus; left out: it serves none. */
+  workerMetrics: z
+    .string()
+    .regex(
+      /^(\d+(\.\d+){3}|\[[0-9a-fA-F:]+\]):\d+$/,
+      'must be an IP address and a port, as in "127.0.0.1:7808"',
+    )
+    .optional(),

@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadStack, slipwayHome } from '../platform/stack.js';
+import { serveMetrics } from './metrics.js';
 import { runWorker } from './run.js';
 import { workerVersion } from './version.js';
 
@@ -10,7 +11,9 @@ const ready = join(slipwayHome(), 'run', 'worker.ready');
 // One that was killed had no time to.
 await rm(ready, { force: true });
 try {
-  await runWorker(await loadStack(), {
+  const stack = await loadStack();
+  if (stack.workerMetrics) serveMetrics(stack.workerMetrics);
+  await runWorker(stack, {
     version: workerVersion(process.env),
     onReady: async () => {
       await mkdir(join(slipwayHome(), 'run'), { recursive: true });

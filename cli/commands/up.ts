@@ -20,7 +20,7 @@ export function registerUp(program: Command): void {
     .addHelpText(
       'after',
       '\nEverything listens on 127.0.0.1 and is kept in .slipway (or $SLIPWAY_HOME).' +
-        '\nPorts are 7800 to 7807 (from $SLIPWAY_PORT_BASE), or others where these are taken.' +
+        '\nPorts are 7800 to 7808 (from $SLIPWAY_PORT_BASE), or others where these are taken.' +
         '\nA Kubernetes node needs root on Linux; it has a network of its own, 10.89.N.0/30.',
     )
     .action(async ({ json, kubernetes, kubeconfig, clusterRegistry }: Options) => {

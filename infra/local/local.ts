@@ -19,6 +19,7 @@ export const componentPorts: Record<PortName, ComponentName> = {
   s3Console: 'minio',
   registry: 'registry',
   postgres: 'postgres',
+  workerMetrics: 'worker',
 };
 
 /**

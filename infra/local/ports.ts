@@ -11,6 +11,7 @@ export const portNames = [
   's3Console',
   'registry',
   'postgres',
+  'workerMetrics',
 ] as const;
 export type PortName = (typeof portNames)[number];
 export type Ports = Record<PortName, number>;

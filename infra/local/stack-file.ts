@@ -73,6 +73,7 @@ export async function writeStack(
     allowPickle: kept?.allowPickle ?? true,
     name: home.name,
     listen: kept?.listen,
+    workerMetrics: `127.0.0.1:${ports.workerMetrics}`,
     drain: kept?.drain,
   } satisfies Record<keyof Stack, unknown>);
   await mkdir(dirname(home.stackFile), { recursive: true });

@@ -88,7 +88,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
   });
 
   test('starts a worker, which polls and stops when told', async () => {
-    const container = await run('dist/workers/main.js', {});
+    const container = await run('dist/workers/main.js', { workerMetrics: undefined });
     await until(async () => {
       const { State } = await container.inspect();
       if (!State.Running) assert.fail(await logs(container));
