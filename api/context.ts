@@ -1,14 +1,19 @@
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, isGrpcServiceError, ServiceError } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { messageOf } from '../contract/errors.js';
-import type { Stack } from '../contract/stack.js';
+import type { Stack, TemporalConfig } from '../contract/stack.js';
 import { openPlatform, type Platform } from '../platform/open.js';
 import type { Storage } from '../platform/storage/index.js';
 import { s3Storage } from '../platform/storage/s3.js';
+import { temporalConnection } from '../platform/temporal.js';
+import { temporalFault } from '../platform/temporal-fault.js';
 import { Unavailable } from './errors.js';
 
 /** Longest one question to Temporal may take: a server that is away is said to be, not waited for. */
 const temporalBudget = 5_000;
+
+/** `DEADLINE_EXCEEDED` and `UNAVAILABLE`. https://grpc.io/docs/guides/status-codes/ */
+const unanswered = new Set([4, 14]);
 
 /** What handlers work with. Servers may be away when the API starts: each is connected when first needed. */
 export type ApiContext = {
@@ -23,10 +28,11 @@ export type ApiContext = {
   close(): Promise<void>;
 };
 
-export function openContext(stack: Stack, logger: Logger): ApiContext {
-  const { address, namespace } = stack.temporal;
+/** Throws `NotFound` or `InvalidInput` when a file that the configuration names cannot be used. */
+export async function openContext(stack: Stack, logger: Logger): Promise<ApiContext> {
+  const { namespace } = stack.temporal;
   const connection = Connection.lazy({
-    address,
+    ...(await temporalConnection(stack.temporal)),
     // By default a server that was away for long is looked for every two minutes only.
     channelArgs: { 'grpc.initial_reconnect_backoff_ms': 200, 'grpc.max_reconnect_backoff_ms': 2_000 },
   });
@@ -36,7 +42,10 @@ export function openContext(stack: Stack, logger: Logger): ApiContext {
     stack,
     logger,
     storage: s3Storage(stack.s3),
-    temporal: (ask, budget = temporalBudget) => client.withDeadline(Date.now() + budget, () => ask(client)),
+    temporal: (ask, budget = temporalBudget) =>
+      client
+        .withDeadline(Date.now() + budget, () => ask(client))
+        .catch(async (error: unknown) => Promise.reject(await explained(error, stack.temporal))),
     async platform() {
       // Remembered only when it worked, so that the next request tries again.
       const mine = (opening ??= openPlatform(stack));
@@ -53,4 +62,12 @@ export function openContext(stack: Stack, logger: Logger): ApiContext {
       await platform?.catalog.close();
     },
   };
+}
+
+/** Of a Temporal that did not answer, {@link Unavailable} with the reason where there is one to be found. */
+async function explained(error: unknown, config: TemporalConfig): Promise<unknown> {
+  const cause: unknown = error instanceof ServiceError ? error.cause : error;
+  if (!isGrpcServiceError(cause) || !unanswered.has(cause.code)) return error;
+  const fault = await temporalFault(config, 1_000).catch(() => null);
+  return fault === null ? error : new Unavailable(`connecting to Temporal at ${config.address}: ${fault}`);
 }

@@ -7,7 +7,7 @@ import { createApi } from './server.js';
 /** The API and the gateway, each on its own address, in one process. Both start whatever else is away. */
 const stack = await loadStack();
 const logger = pino({ redact: ['*.headers.authorization', '*.token', '*.password', '*.secretKey'] });
-const context = openContext(stack, logger);
+const context = await openContext(stack, logger);
 
 const gateway = await startGateway({
   catalog: async () => (await context.platform()).catalog,

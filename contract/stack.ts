@@ -55,6 +55,29 @@ export const BuildConfig = z.object({
 });
 export type BuildConfig = z.infer<typeof BuildConfig>;
 
+/** The Temporal server that workflows run on. All files are read when a process connects. */
+export const TemporalConfig = z.object({
+  /** `host:port` of its gRPC frontend. */
+  address: z.string(),
+  namespace: z.string(),
+  /** For links; empty where there is none. */
+  ui: z.string(),
+  /** Left out: plain, unless there is an API key. */
+  tls: z
+    .object({
+      /** PEM file of the authorities that may have signed its certificate; left out: those that Node.js trusts. */
+      caFile: z.string().optional(),
+      /** PEM files of the certificate and key that a process shows it, for mTLS. */
+      client: z.object({ certificateFile: z.string(), keyFile: z.string() }).optional(),
+      /** Name that its certificate is made out to, if not the host of `address`. */
+      serverName: z.string().optional(),
+    })
+    .optional(),
+  /** File of the API key that every request carries, as Temporal Cloud issues them. */
+  apiKeyFile: z.string().optional(),
+});
+export type TemporalConfig = z.infer<typeof TemporalConfig>;
+
 /** Limits on uploaded archives. */
 export const ArchiveLimits = z.object({
   /** Unpacked bytes of all entries together. */
@@ -73,7 +96,7 @@ export const Stack = z.object({
   api: Url,
   gateway: Url,
   token: z.string(),
-  temporal: z.object({ address: z.string(), namespace: z.string(), ui: z.string() }),
+  temporal: TemporalConfig,
   s3: z.object({ endpoint: Url, accessKey: z.string(), secretKey: z.string(), bucket: z.string() }),
   registry: z.object({ url: Url, username: z.string(), password: z.string() }),
   postgres: z.string(),
@@ -101,10 +124,6 @@ export const Stack = z.object({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/),
   /** Where the servers listen, if not at the hosts and ports of `api` and `gateway`: in a container. */
   listen: z.object({ host: z.string(), api: z.number().int(), gateway: z.number().int() }).optional(),
-  /** Longest in-flight requests may take once their replica drains. */
-  drain: z.string().default('30s'),
-});
-export type Stack = z.infer<typeof Stack>;
   /** `address:port`, the address a number, that a worker serves its metrics at, for Prometheus; left out: it serves none. */
   workerMetrics: z
     .string()
@@ -113,3 +132,7 @@ export type Stack = z.infer<typeof Stack>;
       'must be an IP address and a port, as in "127.0.0.1:7808"',
     )
     .optional(),
+  /** Longest in-flight requests may take once their replica drains. */
+  drain: z.string().default('30s'),
+});
+export type Stack = z.infer<typeof Stack>;

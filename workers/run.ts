@@ -4,8 +4,10 @@ import pRetry from 'p-retry';
 import { createActivities, type Activities } from '../activities/index.js';
 import { taskQueue } from '../contract/deployment.js';
 import { messageOf } from '../contract/errors.js';
-import type { Stack } from '../contract/stack.js';
+import type { Stack, TemporalConfig } from '../contract/stack.js';
 import { openPlatform } from '../platform/open.js';
+import { temporalConnection } from '../platform/temporal.js';
+import { temporalFault } from '../platform/temporal-fault.js';
 import { versioned, type WorkerVersion } from './version.js';
 import { workflowBundle } from './workflow-bundle.js';
 
@@ -20,11 +22,10 @@ export type WorkerOptions = {
 
 /** Runs workflows and activities until the process is told to stop (SIGTERM, SIGINT). */
 export async function runWorker(stack: Stack, { onReady, version, wrap }: WorkerOptions): Promise<void> {
-  const { address, namespace } = stack.temporal;
+  const { namespace } = stack.temporal;
   // Servers may come up after the worker: connecting is tried for as long as it takes.
-  const [native, connection, platform] = await Promise.all([
-    patiently(`Temporal at ${address}`, () => NativeConnection.connect({ address })),
-    patiently(`Temporal at ${address}`, () => Connection.connect({ address })),
+  const [{ native, connection }, platform] = await Promise.all([
+    connectTemporal(stack.temporal),
     patiently('the catalog', () => openPlatform(stack)),
   ]);
   try {
@@ -55,9 +56,35 @@ export async function runWorker(stack: Stack, { onReady, version, wrap }: Worker
   }
 }
 
-const patiently = <T>(what: string, connect: () => Promise<T>): Promise<T> =>
+/** One connection for the worker's polls, one for what activities ask. */
+async function connectTemporal(config: TemporalConfig) {
+  const what = `Temporal at ${config.address}`;
+  const why = () => temporalFault(config);
+  // One after the other: what is in the way of one would be said twice.
+  const native = await patiently(
+    what,
+    async () => NativeConnection.connect(await temporalConnection(config)),
+    why,
+  );
+  const connection = await patiently(
+    what,
+    async () => Connection.connect(await temporalConnection(config)),
+    why,
+  );
+  return { native, connection };
+}
+
+/** Tries until it works. `why` may know more about a failure than its error says. */
+const patiently = <T>(
+  what: string,
+  connect: () => Promise<T>,
+  why: () => Promise<string | null> = () => Promise.resolve(null),
+): Promise<T> =>
   pRetry(connect, {
     retries: Infinity,
     maxTimeout: 5_000,
-    onFailedAttempt: ({ error }) => console.error(`connecting to ${what}: ${messageOf(error)}; trying again`),
+    onFailedAttempt: async ({ error }) => {
+      const told = (await why().catch(() => null)) ?? messageOf(error);
+      console.error(`connecting to ${what}: ${told}; trying again`);
+    },
   });

@@ -18,7 +18,7 @@ export class TestApi {
   }
 
   static async start(stack: Stack): Promise<TestApi> {
-    const context = openContext(stack, pino({ level: 'silent' }));
+    const context = await openContext(stack, pino({ level: 'silent' }));
     const api = createApi(context);
     const url = await api.listen({ host: '127.0.0.1', port: 0 });
     return new TestApi(url, stack, async () => {
