@@ -28,11 +28,22 @@ const configOf = (objects: Rendered[]): unknown => {
     { data?: Record<string, string> } | undefined;
   return JSON.parse(Buffer.from(secret?.data?.['stack.json'] ?? '', 'base64').toString());
 };
+/** Pods of Deployments and Jobs, with what makes them. */
+const podsOf = (objects: Rendered[]): (readonly [string, PodSpec])[] =>
+  objects.flatMap((object) => {
+    const { spec } = object as unknown as { spec?: { template?: { spec?: PodSpec } } };
+    return spec?.template?.spec
+      ? [[`${object.kind} ${object.metadata.name}`, spec.template.spec] as const]
+      : [];
+  });
 
 describe('the chart', { timeout: 1_500_000 }, () => {
   test('is clean by helm lint, with its defaults and with values', async () => {
     await runHelm(['lint', '--strict', chart]);
-    await withValues(least, (file) => runHelm(['lint', '--strict', chart, '--values', file]));
+    const temporal = { address: 'cloud:7233', tls: { clientSecret: 'mtls' }, apiKey: { secret: 'cloud' } };
+    const metrics = { serviceMonitor: { enabled: true } };
+    for (const values of [least, { ...least, stack: { ...least.stack, temporal }, metrics }])
+      await withValues(values, (file) => runHelm(['lint', '--strict', chart, '--values', file]));
   });
 
   test('renders a configuration that Slipway reads, for the cluster it is in', async () => {
@@ -52,6 +63,99 @@ describe('the chart', { timeout: 1_500_000 }, () => {
     );
     assert.deepEqual([stack.name, stack.docker, stack.nodes], ['ship', '', []]);
     assert.ok(stack.token.length >= 40);
+  });
+
+  test('mounts what Secrets hold for Temporal, and configures it as files', async () => {
+    const temporal = {
+      ...least.stack.temporal,
+      tls: {
+        ca: { secret: 'authority', key: 'root.pem' },
+        clientSecret: 'mtls',
+        serverName: 'temporal.test',
+      },
+      apiKey: { secret: 'cloud' },
+    };
+    const folder = '/etc/slipway-temporal';
+    const versioning = { enabled: true };
+    const objects = await template({ stack: { ...least.stack, temporal }, worker: { versioning } });
+    const { tls, apiKeyFile } = Stack.parse(configOf(objects)).temporal;
+    assert.deepEqual(tls, {
+      caFile: `${folder}/ca.crt`,
+      client: { certificateFile: `${folder}/tls.crt`, keyFile: `${folder}/tls.key` },
+      serverName: 'temporal.test',
+    });
+    assert.equal(apiKeyFile, `${folder}/api-key`);
+    const mounted = (pod: PodSpec) => ({
+      at: pod.containers[0]!.volumeMounts.find(({ name }) => name === 'temporal')?.mountPath,
+      files: pod.volumes
+        .find(({ name }) => name === 'temporal')
+        ?.projected?.sources.map(({ secret }) => [
+          secret.name,
+          ...secret.items.map(({ key, path }) => `${key} as ${path}`),
+        ]),
+    });
+    const everything = {
+      at: folder,
+      files: [
+        ['authority', 'root.pem as ca.crt'],
+        ['mtls', 'tls.crt as tls.crt', 'tls.key as tls.key'],
+        ['cloud', 'api-key as api-key'],
+      ],
+    };
+    const pods = podsOf(objects);
+    assert.equal(pods.length, 3);
+    for (const [name, pod] of pods) assert.deepEqual(mounted(pod), everything, name);
+
+    // A configuration of one's own finds the files at the same place.
+    const own = podsOf(await template({ stack: { existingSecret: 'mine', temporal } }));
+    for (const [name, pod] of own) assert.deepEqual(mounted(pod), everything, name);
+  });
+
+  test('speaks TLS to Temporal only when told to', async () => {
+    const configured = async (changes: Values) => {
+      const temporal = { ...least.stack.temporal, ...changes };
+      const objects = await template({ stack: { ...least.stack, temporal } });
+      for (const [, pod] of podsOf(objects)) {
+        const mounted = pod.volumes.some(({ name }) => name === 'temporal');
+        assert.equal(mounted, 'apiKey' in changes);
+      }
+      return Stack.parse(configOf(objects)).temporal;
+    };
+    const address = { ...least.stack.temporal, namespace: 'default', ui: '' };
+    assert.deepEqual(await configured({}), address);
+    assert.deepEqual(await configured({ tls: { enabled: true } }), { ...address, tls: {} });
+    const key = await configured({ apiKey: { secret: 'cloud', key: 'key' } });
+    assert.deepEqual(key, { ...address, apiKeyFile: '/etc/slipway-temporal/api-key' });
+  });
+
+  test("lets Prometheus, and who is named, read workers' metrics, and nobody else", async () => {
+    const rendered = async (values: Values) => {
+      const objects = await template({ ...least, ...values });
+      const of = (kind: string, name: string) =>
+        objects.find((object) => object.kind === kind && object.metadata.name === name)?.['spec'];
+      return { of, config: Stack.parse(configOf(objects)) };
+    };
+    const peers = [{ namespaceSelector: {} }];
+    const ports = [{ port: 'metrics' }];
+    const ingress = async (values: Values) =>
+      ((await rendered(values)).of('NetworkPolicy', 'ship-slipway-worker') as { ingress: unknown }).ingress;
+    const serviceMonitor = { enabled: true };
+    assert.deepEqual(await ingress({}), []);
+    assert.deepEqual(await ingress({ metrics: { serviceMonitor } }), [{ ports }]);
+    assert.deepEqual(await ingress({ networkPolicy: { metricsFrom: peers } }), [{ ports, from: peers }]);
+
+    const { of, config } = await rendered({ metrics: { serviceMonitor } });
+    const [pod] = podsOf([
+      { kind: '', metadata: { name: '' }, spec: of('Deployment', 'ship-slipway-worker') },
+    ]);
+    const { ports: opened } = pod![1].containers[0]!;
+    assert.deepEqual(opened, [{ name: 'metrics', containerPort: 7802 }]);
+    assert.equal(config.workerMetrics, '0.0.0.0:7802');
+    const service = of('Service', 'ship-slipway-worker') as { selector: object; ports: object[] };
+    assert.deepEqual(service.ports, [{ name: 'metrics', port: 7802, targetPort: 'metrics' }]);
+    const scraped = of('ServiceMonitor', 'ship-slipway-worker') as { selector: unknown; endpoints: object[] };
+    assert.deepEqual(scraped.selector, { matchLabels: service.selector });
+    assert.deepEqual(scraped.endpoints, [{ port: 'metrics', path: '/metrics', interval: '30s' }]);
   });
 
   test('keeps secrets out of environment and arguments', async () => {
@@ -87,12 +191,7 @@ describe('the chart', { timeout: 1_500_000 }, () => {
 
   test('runs every container as nobody, with nothing writable but volumes and without privileges', async () => {
     const everything = { ...least, worker: { versioning: { enabled: true } } };
-    const pods = (await template(everything)).flatMap((object) => {
-      const { spec } = object as unknown as { spec?: { template?: { spec?: PodSpec } } };
-      return spec?.template?.spec
-        ? [[`${object.kind} ${object.metadata.name}`, spec.template.spec] as const]
-        : [];
-    });
+    const pods = podsOf(await template(everything));
     assert.deepEqual(pods.map(([name]) => name.split(' ')[0]).sort(), ['Deployment', 'Deployment', 'Job']);
     for (const [name, { securityContext, containers }] of pods) {
       assert.equal(securityContext.runAsNonRoot, true, name);
@@ -130,5 +229,14 @@ describe('the chart', { timeout: 1_500_000 }, () => {
 
 type PodSpec = {
   securityContext: { runAsNonRoot: boolean; seccompProfile: unknown };
-  containers: { securityContext: unknown; resources: { limits: { memory: string } } }[];
+  containers: {
+    securityContext: unknown;
+    resources: { limits: { memory: string } };
+    ports?: object[];
+    volumeMounts: { name: string; mountPath: string }[];
+  }[];
+  volumes: {
+    name: string;
+    projected?: { sources: { secret: { name: string; items: { key: string; path: string }[] } }[] };
+  }[];
 };

@@ -5,7 +5,7 @@ import type { Stack } from '../../contract/stack.js';
 import { Shipyard } from '../support/deployments.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { until } from '../support/until.js';
-import { chart, Ground, runHelm, withValues, type Values } from './installed.js';
+import { apiKey, chart, Ground, runHelm, withValues, type Values } from './installed.js';
 
 describe('Slipway installed in a cluster', { timeout: 1_800_000 }, () => {
   let ground: Ground;
@@ -44,6 +44,27 @@ describe('Slipway installed in a cluster', { timeout: 1_800_000 }, () => {
       taskQueue: { name: 'slipway' },
     });
     assert.ok(pollers!.length > 0);
+  });
+
+  test('asks Temporal with certificate and API key, which are in no object but their Secrets', async () => {
+    await api.call('listDeployments');
+    const methods = new Set(ground.front.requests.map(({ method }) => method));
+    for (const method of [
+      'PollWorkflowTaskQueue',
+      'SetWorkerDeploymentCurrentVersion',
+      'ListWorkflowExecutions',
+    ])
+      assert.ok(methods.has(method), `${method} of ${[...methods].join(', ')}`);
+    const keys = new Set(ground.front.requests.map(({ authorization }) => authorization));
+    assert.deepEqual([...keys], [`Bearer ${apiKey}`]);
+    const objects = await ground.cluster.kubectl(['get', 'all,configmaps', '-n', ground.app, '-o', 'yaml']);
+    for (const secret of [apiKey, 'PRIVATE KEY']) assert.ok(!objects.includes(secret), secret);
+  });
+
+  test("has workers' metrics behind a Service", async () => {
+    const service = `/api/v1/namespaces/${ground.app}/services/test-slipway-worker:metrics/proxy/metrics`;
+    const text = await ground.cluster.kubectl(['get', '--raw', service]);
+    assert.match(text, /^temporal_num_pollers\{.*task_queue="slipway".*\} \d/m);
   });
 
   test('lets workers do what shipping takes, where it takes place, and nothing else', async () => {

@@ -6,17 +6,16 @@ import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
 import pg from 'pg';
-import { searchAttributes } from '../../contract/deployment.js';
 import { helm } from '../../infra/local/tools/helm.js';
 import { getTool } from '../../infra/local/tools/tool.js';
 import { testCluster, type TestCluster } from '../support/cluster.js';
-import { until } from '../support/until.js';
+import { Authority } from '../support/certificates.js';
+import { TemporalFront } from '../support/temporal-front.js';
+import { makeNamespace } from '../support/temporal-namespace.js';
 
 /** The chart is in the sources, not in what is compiled from them. */
 export const chart = fileURLToPath(new URL('../../../infra/kubernetes/slipway', import.meta.url));
 const image = fileURLToPath(new URL('../../infra/image/main.js', import.meta.url));
-/** https://github.com/temporalio/api/blob/master/temporal/api/enums/v1/common.proto */
-const keyword = 2;
 
 export type Values = Record<string, unknown>;
 
@@ -45,9 +44,12 @@ export async function withValues<T>(values: Values, use: (file: string) => Promi
   }
 }
 
+export const apiKey = 'an-api-key-that-is-secret';
+
 /**
  * What an installation in the cluster needs, beside the stack: the image in its registry, two namespaces, a Temporal
- * namespace and a database of its own, and the stack's servers in reach of pods.
+ * namespace and a database of its own, and the stack's servers in reach of pods; Temporal by TLS, for those who have
+ * the certificate and the key that are in Secrets.
  */
 export class Ground {
   private readonly closing: (() => Promise<unknown>)[] = [];
@@ -59,6 +61,8 @@ export class Ground {
     readonly models: string,
     /** Client in the installation's Temporal namespace. */
     readonly temporal: Client,
+    /** What pods reach Temporal through. */
+    readonly front: TemporalFront,
     readonly values: Values,
   ) {}
 
@@ -81,19 +85,22 @@ export class Ground {
     const database = `chart_${id}`;
     await query(stack.postgres, `create database ${database}`);
 
-    const ports = [stack.temporal.address, stack.postgres, stack.s3.endpoint].map((address) =>
+    const { front, tls } = await secured(cluster, app);
+    const ports = [stack.postgres, stack.s3.endpoint].map((address) =>
       Number(/:(\d+)(?:\/|$)/.exec(address)![1]),
     );
-    const [temporalFront, postgresFront, s3Front] = await Promise.all(ports.map(cluster.expose));
+    const [temporalFront, postgresFront, s3Front] = await Promise.all(
+      [front.port, ...ports].map(cluster.expose),
+    );
     const at = ({ host, port }: { host: string; port: number }): string => `${host}:${port}`;
     const catalog = new URL(stack.postgres);
     catalog.host = at(postgresFront!);
     catalog.pathname = `/${database}`;
-    const ground = new Ground(cluster, app, models, temporal, {
+    const ground = new Ground(cluster, app, models, temporal, front, {
       image: { repository: `${config.registry}/slipway`, digest, pullSecrets: ['pull'] },
       namespaces: [models],
       stack: {
-        temporal: { address: at(temporalFront!), namespace: app },
+        temporal: { address: at(temporalFront!), namespace: app, ...tls },
         postgres: catalog.href,
         s3: { ...stack.s3, endpoint: `http://${at(s3Front!)}` },
         registry: { ...stack.registry, url: `http://${config.registry}` },
@@ -105,7 +112,7 @@ export class Ground {
       server: { replicas: 1, service: { type: 'NodePort' } },
     });
     ground.closing.push(
-      ...[temporalFront!, postgresFront!, s3Front!].map((front) => () => front.close()),
+      ...[temporalFront!, postgresFront!, s3Front!, front].map((open) => () => open.close()),
       () => query(stack.postgres, `drop database ${database} with (force)`),
       () => connection.close(),
       ...[app, models].map((name) => () => kubectl(['delete', 'namespace', name, '--wait=false'])),
@@ -142,23 +149,28 @@ export class Ground {
   }
 }
 
-async function makeNamespace(temporal: Client, namespace: string): Promise<void> {
-  await temporal.workflowService.registerNamespace({
-    namespace,
-    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
-  });
-  // It takes the server a while to know it.
-  await until(() =>
-    temporal.connection.operatorService
-      .addSearchAttributes({
-        namespace,
-        searchAttributes: Object.fromEntries(searchAttributes.map((name) => [name, keyword])),
-      })
-      .then(
-        () => true,
-        () => null,
-      ),
-  );
+/** TLS in front of the stack's Temporal, Secrets in a namespace to pass it with, and the values that name them. */
+async function secured({ stack, kubectl }: TestCluster, namespace: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'slipway-tls-'));
+  try {
+    const authority = await Authority.make(folder, 'authority');
+    const server = await authority.sign('server', 'subjectAltName=DNS:temporal.test');
+    const client = await authority.sign('client', 'extendedKeyUsage=clientAuth');
+    const keyFile = join(folder, 'api-key');
+    await writeFile(keyFile, apiKey);
+    const create = ['create', '-n', namespace, 'secret'];
+    await kubectl([...create, 'generic', 'authority', `--from-file=ca.crt=${authority.caFile}`]);
+    await kubectl([...create, 'generic', 'cloud', `--from-file=api-key=${keyFile}`]);
+    await kubectl([...[...create, 'tls', 'mtls', '--cert', client.certificateFile, '--key', client.keyFile]]);
+    const front = await TemporalFront.start(stack.temporal.address, {
+      server,
+      clientCaFile: authority.caFile,
+    });
+    const tls = { ca: { secret: 'authority' }, clientSecret: 'mtls', serverName: 'temporal.test' };
+    return { front, tls: { tls, apiKey: { secret: 'cloud' } } };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 async function query(url: string, statement: string): Promise<void> {

@@ -82,10 +82,61 @@ app.kubernetes.io/part-of: slipway
 {{- /* Changed configuration restarts pods. Of an existing Secret only its name is known here. */ -}}
 {{- define "slipway.checksum" -}}
 {{- if .Values.stack.existingSecret -}}
-{{- .Values.stack.existingSecret | sha256sum -}}
+{{- pick .Values.stack.temporal "tls" "apiKey" | toJson | cat .Values.stack.existingSecret | sha256sum -}}
 {{- else -}}
 {{- omit .Values.stack "token" | toJson | cat (toJson .Values.builder) (toJson .Values.namespaces) (toJson .Values.server.service) .Values.stack.token | sha256sum -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* What of Temporal's Secrets is mounted: a list of projections, empty when nothing is. */ -}}
+{{- define "slipway.temporalFiles" -}}
+{{- $temporal := .Values.stack.temporal -}}
+{{- with $temporal.tls.ca.secret -}}
+- secret:
+    name: {{ . }}
+    items:
+      - { key: {{ $temporal.tls.ca.key | quote }}, path: ca.crt }
+{{ end -}}
+{{- with $temporal.tls.clientSecret -}}
+- secret:
+    name: {{ . }}
+    items:
+      - { key: tls.crt, path: tls.crt }
+      - { key: tls.key, path: tls.key }
+{{ end -}}
+{{- with $temporal.apiKey.secret -}}
+- secret:
+    name: {{ . }}
+    items:
+      - { key: {{ $temporal.apiKey.key | quote }}, path: api-key }
+{{ end -}}
+{{- end -}}
+
+{{- /* `temporal` of the configuration, as JSON. */ -}}
+{{- define "slipway.temporal" -}}
+{{- $values := .Values.stack.temporal -}}
+{{- $folder := "/etc/slipway-temporal" -}}
+{{- $temporal := dict
+      "address" (required "stack.temporal.address: host:port of Temporal" $values.address)
+      "namespace" $values.namespace
+      "ui" $values.ui -}}
+{{- $tls := dict -}}
+{{- if $values.tls.ca.secret -}}
+{{- $_ := set $tls "caFile" (printf "%s/ca.crt" $folder) -}}
+{{- end -}}
+{{- if $values.tls.clientSecret -}}
+{{- $_ := set $tls "client" (dict "certificateFile" (printf "%s/tls.crt" $folder) "keyFile" (printf "%s/tls.key" $folder)) -}}
+{{- end -}}
+{{- if $values.tls.serverName -}}
+{{- $_ := set $tls "serverName" $values.tls.serverName -}}
+{{- end -}}
+{{- if or $values.tls.enabled $tls -}}
+{{- $_ := set $temporal "tls" $tls -}}
+{{- end -}}
+{{- if $values.apiKey.secret -}}
+{{- $_ := set $temporal "apiKeyFile" (printf "%s/api-key" $folder) -}}
+{{- end -}}
+{{- toJson $temporal -}}
 {{- end -}}
 
 {{- define "slipway.environment" -}}
@@ -107,6 +158,11 @@ app.kubernetes.io/part-of: slipway
   mountPath: /var/lib/slipway
 - name: tmp
   mountPath: /tmp
+{{- if include "slipway.temporalFiles" . }}
+- name: temporal
+  mountPath: /etc/slipway-temporal
+  readOnly: true
+{{- end }}
 {{- if .Values.caBundle.configMap }}
 - name: ca
   mountPath: /etc/slipway-ca
@@ -124,6 +180,13 @@ app.kubernetes.io/part-of: slipway
         path: stack.json
 - name: tmp
   emptyDir: {}
+{{- with include "slipway.temporalFiles" . }}
+- name: temporal
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- . | trim | nindent 6 }}
+{{- end }}
 {{- if .Values.caBundle.configMap }}
 - name: ca
   configMap:
