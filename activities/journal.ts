@@ -13,7 +13,7 @@ export async function perform<T>(
   grant: Grant,
   effect: Effect,
   act: () => Promise<T>,
-  undo: () => Promise<void>,
+  undo: () => Promise<unknown>,
 ): Promise<T> {
   const entry = await catalog.recordEffect(grant, effect);
   const result = await act();
@@ -26,7 +26,7 @@ export async function completeOrTakeBack(
   catalog: Catalog,
   grant: Grant,
   entry: JournalEntry,
-  undo: () => Promise<void>,
+  undo: () => Promise<unknown>,
 ): Promise<void> {
   if (await catalog.completeEffect(entry)) return;
   await undo();

@@ -79,9 +79,9 @@ async function keepLastWords(
   grant: Grant,
   replica: Extract<Effect, { kind: 'replica' }>,
 ): Promise<void> {
-  const text = await targetOf(platform, replica.target).evidence(replica);
-  if (text === '') return;
   try {
+    const text = await targetOf(platform, replica.target).evidence(replica);
+    if (text === '') return;
     await keepEvidence(platform.storage, grant.deployment, replica.name, text);
   } catch (error) {
     if (Context.current().info.attempt < evidenceAttempts) throw error;

@@ -69,7 +69,10 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
       return found.flat();
     },
     evidence: ({ node, name }, lines = 200) => evidenceOf(nodeNamed(node), name, lines),
-    remove: ({ node, name }, grace) => removeContainer(nodeNamed(node), name, grace),
+    async remove({ node, name }, grace) {
+      await removeContainer(nodeNamed(node), name, grace);
+      return [];
+    },
     async retain(repository, keep) {
       await Promise.all(nodes.map((node) => retainImages(node, installation.stack, repository, keep)));
     },

@@ -106,9 +106,9 @@ export interface Target {
   evidence(replica: { node: string; name: string }, lines?: number): Promise<string>;
   /**
    * Stops with SIGTERM, waits `grace` ms for requests in flight, removes, and returns when it is gone. What is gone is
-   * fine.
+   * fine. Answers what people should know of it: that it went with more than itself.
    */
-  remove(replica: { node: string; name: string }, grace: number): Promise<void>;
+  remove(replica: { node: string; name: string }, grace: number): Promise<string[]>;
   /** Removes what a service has on this target beside its replicas, but for what belongs to those that are live. */
   withdraw(service: string, live: Replica[]): Promise<void>;
   /** Keeps these images on the nodes for rollback and removes this installation's other ones of the repository. */

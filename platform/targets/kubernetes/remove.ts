@@ -3,6 +3,7 @@ import { nameOf, read } from './apiserver/apply.js';
 import { ask, askFor } from './apiserver/ask.js';
 import type { Cluster } from './cluster.js';
 import { KubernetesError } from './apiserver/errors.js';
+import { lossOf } from './apiserver/namespace.js';
 import { labels } from './objects/labels.js';
 import { selector } from './apiserver/list.js';
 import { Observer } from './apiserver/observer.js';
@@ -13,16 +14,41 @@ import { removeShared } from './objects/shared.js';
 /** Milliseconds beyond what pods may take that a removal may take. */
 const margin = 60_000;
 
+type Place = { node: string; name: string };
+
 /**
  * Removes a release's Deployment with its pods, which get `grace` ms for requests in flight, then its Service; returns
- * when all are gone. What is gone is fine; what is not this installation's is left alone.
+ * when all are gone. What is gone is fine; what is not this installation's is left alone. Answers, for people, that it
+ * went with its namespace.
  */
 export async function removeWorkload(
   cluster: Cluster,
-  { node: namespace, name }: { node: string; name: string },
+  place: Place,
   grace: number,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<string[]> {
+  const wentAlong = async () => {
+    const loss = await lossOf(cluster, place.node, signal);
+    return loss === null ? null : [`${loss}, and with it deployment "${place.name}"`];
+  };
+  try {
+    const found = await removeObjects(cluster, place, grace, signal);
+    return found ? [] : ((await wentAlong()) ?? []);
+  } catch (error) {
+    // Roles that are bound in a namespace go with it, often before what they allow to remove.
+    const notes = await wentAlong().catch(() => null);
+    if (notes === null) throw error;
+    return notes;
+  }
+}
+
+/** Answers whether there was a Deployment. */
+async function removeObjects(
+  cluster: Cluster,
+  { node: namespace, name }: Place,
+  grace: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const refs = {
     deployment: { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace } },
     service: { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace } },
@@ -43,6 +69,7 @@ export async function removeWorkload(
   const service = await read<V1Service>(cluster, refs.service, signal);
   if (service && isOurs(cluster, service)) await deleteExactly(cluster, service, signal);
   await removeShared(cluster, namespace, signal);
+  return deployment !== null;
 }
 
 const isOurs = ({ stack }: Cluster, { metadata }: KubernetesObject): boolean =>

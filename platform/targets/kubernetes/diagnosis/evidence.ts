@@ -2,6 +2,7 @@ import type { CoreV1Event, V1ContainerStatus, V1Deployment, V1Pod } from '@kuber
 import { ask } from '../apiserver/ask.js';
 import type { Cluster } from '../cluster.js';
 import { lastSeen } from './finding.js';
+import { lossOf } from '../apiserver/namespace.js';
 import { lastLines } from '../apiserver/logs.js';
 import { deploymentNamed, eventsOf, podsOf } from '../apiserver/selections.js';
 import { listNow } from '../apiserver/watch.js';
@@ -15,9 +16,21 @@ const timeout = 20_000;
  * What the cluster knows of a workload, for people: conditions of its Deployment, state of its pods, events, and the
  * last log lines of each container, those of the run before the present one too. Empty when it is gone.
  */
-export async function evidenceOf(
+export async function evidenceOf(cluster: Cluster, place: Place, lines: number): Promise<string> {
+  try {
+    return await readEvidence(cluster, place, lines);
+  } catch (error) {
+    // Roles that are bound in a namespace go with it.
+    if ((await lossOf(cluster, place.node).catch(() => null)) === null) throw error;
+    return '';
+  }
+}
+
+type Place = { node: string; name: string };
+
+async function readEvidence(
   cluster: Cluster,
-  { node: namespace, name }: { node: string; name: string },
+  { node: namespace, name }: Place,
   lines: number,
 ): Promise<string> {
   const signal = AbortSignal.timeout(timeout);

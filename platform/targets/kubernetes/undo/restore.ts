@@ -2,6 +2,7 @@ import type { Grant } from '../../../../contract/pipeline.js';
 import type { Watch } from '../../index.js';
 import { nameOf, read, type ObjectRef } from '../apiserver/apply.js';
 import { bringBack, change, resize } from './bring-back.js';
+import { lossOf } from '../apiserver/namespace.js';
 import type { Cluster } from '../cluster.js';
 import { annotations } from '../objects/labels.js';
 import type { Thing } from '../objects/stable.js';
@@ -13,7 +14,8 @@ import { Snapshot } from '../takeover/traffic.js';
 /**
  * Undo of a takeover, from what was written down before it: the live workload is back in number and ready, then has
  * its traffic back, whatever had become of it. Safe to repeat and to race with a late attempt under the same grant:
- * everything is fenced before it returns. Answers what somebody else had changed meanwhile.
+ * everything is fenced before it returns. What was in a namespace that is gone is not made again. Answers what somebody
+ * else had changed meanwhile.
  */
 export async function restore(
   cluster: Cluster,
@@ -21,11 +23,11 @@ export async function restore(
   before: unknown,
   watch: Watch,
 ): Promise<string[]> {
-  const { objects, live, candidate } = Snapshot.parse(before);
   const back: PutBack = { cluster, grant, signal: watch.signal };
-  const notes: string[] = [];
-  await fence(back, candidate);
-  if (await isPast(back, objects, live, candidate)) return [];
+  const { objects, live, candidate, isThere, notes } = await whatIsLeft(back, Snapshot.parse(before));
+  if (isThere(candidate)) await fence(back, candidate);
+  const workloads = live ? [live, candidate].filter(isThere) : [];
+  if (await isPast(back, objects, workloads)) return notes;
   const [autoscalers, others] = [true, false].map((wanted) =>
     objects.filter(({ ref }) => (ref.kind === 'HorizontalPodAutoscaler') === wanted),
   ) as [typeof objects, typeof objects];
@@ -45,8 +47,23 @@ export async function restore(
     watch.onProgress({ message: `putting back ${nameOf(recorded.ref)}` });
     notes.push(...(await putBack(back, recorded)));
   }
-  if (candidate.replicas !== null) await resize(back, candidate, candidate.replicas);
+  if (candidate.replicas !== null && isThere(candidate)) await resize(back, candidate, candidate.replicas);
   return notes;
+}
+
+/** A snapshot without what was in namespaces that are gone or on their way out, and a text for each of these. */
+async function whatIsLeft({ cluster, signal }: PutBack, { objects, live, candidate }: Snapshot) {
+  const placed = objects.map((recorded) => ({ recorded, node: recorded.ref.metadata.namespace }));
+  const names = [...new Set([candidate, ...(live ? [live] : []), ...placed].map(({ node }) => node))];
+  const losses = await Promise.all(names.map((name) => lossOf(cluster, name, signal)));
+  const isThere = ({ node }: { node: string }) => losses[names.indexOf(node)] === null;
+  return {
+    objects: placed.filter(isThere).map(({ recorded }) => recorded),
+    live: live && isThere(live) ? live : null,
+    candidate,
+    isThere,
+    notes: losses.flatMap((loss) => (loss === null ? [] : [`${loss}, and with it what was to be put back`])),
+  };
 }
 
 /**
@@ -56,16 +73,14 @@ export async function restore(
 async function isPast(
   { cluster, grant, signal }: PutBack,
   objects: Snapshot['objects'],
-  live: Snapshot['live'],
-  candidate: Workload,
+  workloads: Workload[],
 ): Promise<boolean> {
   const services = objects.filter(({ ref }) => ref.kind === 'Service');
   const now = await Promise.all(services.map(({ ref }) => read<Thing>(cluster, ref, signal)));
   const changed = now.map((object) => Number(object?.metadata?.annotations?.[annotations.changed] ?? 0));
   if (Math.max(0, ...changed) > grant.token) return true;
-  if (live === null) return false;
-  const workloads = await Promise.all([live, candidate].map((one) => readWorkload(cluster, one, signal)));
-  return workloads.every((one) => one === null);
+  const left = await Promise.all(workloads.map((one) => readWorkload(cluster, one, signal)));
+  return left.length > 0 && left.every((one) => one === null);
 }
 
 /** The new workload must not get traffic any more, not even by objects that are not there now. */

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { undoActivities } from '../../activities/undo.js';
+import type { Effect } from '../../contract/journal.js';
+import type { Grant } from '../../contract/pipeline.js';
+import type { Platform } from '../../platform/open.js';
+import { testStack } from '../support/stack.js';
+import { probeImage } from '../targets/probe.js';
+import { Berth } from './berth.js';
+import { blueGreen, Quay } from './quay.js';
+
+const stack = await testStack();
+const image = await probeImage(stack);
+
+/** What activities work with over a berth. */
+function platformOf({ target }: Berth, catalog: object): Platform {
+  const storage = { put: () => Promise.resolve({}) };
+  return { catalog, storage, stack, targets: { kubernetes: target } } as unknown as Platform;
+}
+
+/** One attempt at taking an effect back; answers its notes. */
+function undo(berth: Berth, grant: Grant, effect: Effect): Promise<string[]> {
+  const catalog = { markUndone: () => Promise.resolve(), audit: () => Promise.resolve() };
+  const entry = { id: 1, ...grant, deployment: grant.deployment.workflowId, effect, state: 'done' as const };
+  return new MockActivityEnvironment().run(
+    undoActivities(platformOf(berth, catalog)).undoEffect,
+    grant,
+    entry,
+  );
+}
+
+/** A release that has just taken over from another, and what was journaled of it. */
+async function takenOver(berth: Berth) {
+  const quay = new Quay(berth, image);
+  const live = await quay.first();
+  const was = await quay.everything();
+  const takeover = await quay.begin(2, blueGreen, live);
+  const before = await quay.before(takeover);
+  await berth.target.promote(takeover, berth.watch());
+  const [{ node, name }, { grant, release }] = [takeover.replicas[0]!, takeover.set];
+  const of = { target: 'kubernetes' as const, node };
+  const traffic: Effect = { kind: 'traffic', key: 'traffic', ...of, release, before };
+  const replica: Effect = { kind: 'replica', key: 'replica', ...of, name };
+  return { quay, was, set: takeover.set, grant, traffic, replica };
+}
+
+describe('an undo in a namespace that was deleted meanwhile', () => {
+  test('has nothing left to do, and says so, for one whose roles went along', async () => {
+    const berth = await Berth.open();
+    const { grant, traffic, replica } = await takenOver(berth);
+    const { kubectl } = berth.test;
+    const user = ['--serviceaccount', `default:${berth.name}`];
+    await kubectl(['-n', 'default', 'create', 'serviceaccount', berth.name]);
+    await kubectl(['create', 'clusterrole', berth.name, '--verb=get', '--resource=namespaces']);
+    await kubectl(['create', 'clusterrolebinding', berth.name, '--clusterrole', berth.name, ...user]);
+    await berth.kubectl('create', 'rolebinding', 'ships', '--clusterrole=admin', ...user);
+    const token = await kubectl(['-n', 'default', 'create', 'token', berth.name]);
+    const limited = berth.as(await berth.writeKubeconfig('limited', { token }));
+    const patched = (what: string, finalizers: string[] | null) =>
+      berth.kubectl('patch', what, '--type=merge', '-p', JSON.stringify({ metadata: { finalizers } }));
+    const told = async (who: Berth, what: string) => {
+      assert.deepEqual(await undo(who, grant, traffic), [
+        `namespace "${berth.name}" ${what}, and with it what was to be put back`,
+      ]);
+      assert.deepEqual(await undo(who, grant, replica), [
+        `namespace "${berth.name}" ${what}, and with it deployment "iris--r2"`,
+      ]);
+    };
+    try {
+      await berth.kubectl('create', 'configmap', 'stays');
+      await patched('configmap/stays', ['slipway.test/stays']);
+      // The new release is still there when the one before is gone already.
+      await patched('deployment/iris--r2', ['slipway.test/stays']);
+      await kubectl(['delete', 'namespace', berth.name, '--wait=false']);
+      await berth.kubectl('wait', '--for=delete', 'deployment/iris--r1', '--timeout=60s');
+      const notes = await undo(berth, grant, traffic);
+      assert.match(notes.join(), /is being deleted, and with it what was to be put back$/);
+      await patched('deployment/iris--r2', null);
+      await berth.kubectl('wait', '--for=delete', 'deployment/iris--r2', '--timeout=60s');
+      for (const who of [berth, limited]) await told(who, 'is being deleted');
+      await patched('configmap/stays', null);
+      await kubectl(['wait', '--for=delete', `namespace/${berth.name}`, '--timeout=60s']);
+      for (const who of [berth, limited]) await told(who, 'is gone');
+    } finally {
+      await kubectl(['delete', 'clusterrolebinding,clusterrole', berth.name]);
+      await kubectl(['-n', 'default', 'delete', 'serviceaccount', berth.name]);
+    }
+  });
+});
