@@ -1,5 +1,5 @@
 import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
-import { messageOf, SlipwayError } from '../contract/errors.js';
+import { messageOf, Refused, SlipwayError } from '../contract/errors.js';
 import type { OnProgress, Progress } from '../contract/pipeline.js';
 
 /** What a long activity is given: where to report, and when to stop. */
@@ -30,6 +30,16 @@ export async function attend<T>(work: (watch: Watch) => Promise<T>): Promise<T> 
     clearInterval(beat);
   }
 }
+
+/** The same for work that must land, sooner or later: what an administrator can lift is waited for like a server. */
+export const persist = <T>(work: (watch: Watch) => Promise<T>): Promise<T> =>
+  attend(async (watch) => {
+    try {
+      return await work(watch);
+    } catch (error) {
+      throw error instanceof Refused ? new Error(error.message, { cause: error }) : error;
+    }
+  });
 
 function isDiskFull(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -4,7 +4,7 @@ import type { ServiceRecord } from '../contract/service.js';
 import { allTargets, type Platform } from '../platform/open.js';
 import { retainImagesOf } from '../platform/retention.js';
 import type { ReplicaState } from '../platform/targets/index.js';
-import { attend } from './attend.js';
+import { persist } from './attend.js';
 
 /**
  * Tidying: what neither serves nor belongs to a deployment under way is drained and removed, and nodes keep
@@ -13,7 +13,7 @@ import { attend } from './attend.js';
  */
 export const tidyActivities = (platform: Platform) => ({
   tidy: (service: string): Promise<number | null> =>
-    attend(async ({ onProgress }) => {
+    persist(async ({ onProgress }) => {
       const { catalog, stack } = platform;
       const record = await catalog.getService(service);
       const route = await catalog.getRoute(service);

@@ -7,7 +7,7 @@ import { keepEvidence } from '../platform/evidence.js';
 import { cleanupBuild } from '../platform/images/source-image.js';
 import { targetOf, type Platform } from '../platform/open.js';
 import { retainImages, withdrawUnlessNamed } from '../platform/retention.js';
-import { attend, type Watch } from './attend.js';
+import { persist, type Watch } from './attend.js';
 import { untilAcknowledged } from './route.js';
 
 /** Attempts after which a failed container is removed although its logs cannot be kept. */
@@ -17,7 +17,7 @@ const evidenceAttempts = 6;
 export const undoActivities = (platform: Platform) => ({
   /** Answers what people should know of it: what somebody had changed by hand, and was put back. */
   undoEffect: (grant: Grant, entry: JournalEntry): Promise<string[]> =>
-    attend(async (watch) => {
+    persist(async (watch) => {
       const notes = await takeBack(platform, grant, entry, watch);
       await platform.catalog.markUndone(entry.id);
       return notes ?? [];

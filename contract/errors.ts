@@ -31,6 +31,12 @@ export class SlipwayError extends Error {
   }
 }
 
+/**
+ * A refusal that is not ours to lift, but an administrator's: credentials that have expired, a permission, a quota, a
+ * policy. A stage fails with it at once; what must land, an undo, is tried until it is lifted.
+ */
+export class Refused extends SlipwayError {}
+
 /** The text of an unknown thrown value, causes included: `pushing "x": connecting "y": refused`. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

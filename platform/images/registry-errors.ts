@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../contract/errors.js';
+import { Refused, SlipwayError } from '../../contract/errors.js';
 
 /** An answer of a registry that is no success. */
 export class RegistryError extends Error {
@@ -73,9 +73,9 @@ export function notAllowed(
   user: string,
   status: number,
   reason = '',
-): SlipwayError {
+): Refused {
   const who = user === '' ? 'anonymous access' : `user "${user}"`;
-  return new SlipwayError(
+  return new Refused(
     'PushFailed',
     status === 403
       ? `${doing}: the registry does not allow this to ${who}${reason === '' ? '' : ` (${reason})`}`

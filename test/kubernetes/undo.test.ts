@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
+import { rolloutActivities } from '../../activities/rollout.js';
 import { undoActivities } from '../../activities/undo.js';
 import type { Effect } from '../../contract/journal.js';
 import type { Grant } from '../../contract/pipeline.js';
 import type { Platform } from '../../platform/open.js';
+import { MemoryCatalog } from '../support/memory-catalog.js';
 import { testStack } from '../support/stack.js';
 import { probeImage } from '../targets/probe.js';
 import { Berth } from './berth.js';
@@ -43,6 +47,15 @@ async function takenOver(berth: Berth) {
   const traffic: Effect = { kind: 'traffic', key: 'traffic', ...of, release, before };
   const replica: Effect = { kind: 'replica', key: 'replica', ...of, name };
   return { quay, was, set: takeover.set, grant, traffic, replica };
+}
+
+/** Passes once `check` holds: the apiserver learns of roles a moment later, and remembers whom it has let in. */
+async function eventually<T>(check: () => Promise<T | false>, within = 30_000): Promise<T> {
+  for (const end = Date.now() + within; ; await sleep(500)) {
+    const found = await check();
+    if (found !== false) return found;
+    assert.ok(Date.now() < end, 'it never came about');
+  }
 }
 
 describe('an undo in a namespace that was deleted meanwhile', () => {
@@ -86,5 +99,77 @@ describe('an undo in a namespace that was deleted meanwhile', () => {
       await kubectl(['delete', 'clusterrolebinding,clusterrole', berth.name]);
       await kubectl(['-n', 'default', 'delete', 'serviceaccount', berth.name]);
     }
+  });
+});
+
+describe('an undo that is refused', () => {
+  let berth: Berth;
+  after(async () => await berth.close());
+
+  /** What an attempt fails with: whether it is tried again, and the text. */
+  const failureOf = async (attempt: Promise<unknown>) => {
+    const error: unknown = await attempt.then(
+      () => assert.fail('it succeeded'),
+      (reason: unknown) => reason,
+    );
+    assert.ok(error instanceof ApplicationFailure, String(error));
+    return { again: error.nonRetryable !== true, message: error.message };
+  };
+
+  test('waits for who may lift that: rights are given back, then a fresh token', async () => {
+    berth = await Berth.open();
+    const { quay, was, set, grant, traffic, replica } = await takenOver(berth);
+    const all = [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }];
+    const { kubeconfig } = await berth.somebody('worker', all);
+    const worker = berth.as(kubeconfig);
+    const allow = (rules: object[]) =>
+      berth.apply({
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'Role',
+        metadata: { name: 'worker' },
+        rules,
+      });
+
+    const reading = [{ apiGroups: ['*'], resources: ['*'], verbs: ['get', 'list', 'watch'] }];
+    await allow(reading);
+    for (const [effect, lacking] of [
+      [traffic, /lacks the permission to patch "deployments" of API group "apps" in namespace "t-\w+"/],
+      [replica, /lacks the permission to delete "deployments" of API group "apps" in namespace "t-\w+"/],
+    ] as const) {
+      const { again, message } = await failureOf(undo(worker, grant, effect));
+      assert.match(message, lacking);
+      assert.ok(again, 'an undo is tried again');
+    }
+
+    const catalog = new MemoryCatalog();
+    const token = await catalog.openGrant('iris', grant.deployment, 2);
+    const { model, spec } = set;
+    const candidate = { id: 'iris.r3', model, image, spec, target: 'kubernetes' as const };
+    const forward = await failureOf(
+      new MockActivityEnvironment().run(
+        rolloutActivities(platformOf(worker, catalog)).rollout,
+        { ...grant, token },
+        candidate,
+        blueGreen,
+      ),
+    );
+    assert.match(forward.message, /lacks the permission to/);
+    assert.ok(!forward.again, 'a stage is not');
+
+    await allow(all);
+    await berth.kubectl('delete', 'serviceaccount', 'worker');
+    await berth.kubectl('create', 'serviceaccount', 'worker');
+    const expired = await eventually(async () => {
+      const tried = await undo(worker, grant, traffic).catch((error: unknown) => error);
+      return tried instanceof ApplicationFailure && tried;
+    });
+    assert.match(expired.message, /does not accept the credentials of user "worker"/);
+    assert.notEqual(expired.nonRetryable, true);
+
+    const fresh = await berth.kubectl('create', 'token', 'worker');
+    assert.equal(await berth.writeKubeconfig('worker', { token: fresh }), kubeconfig);
+    for (const effect of [traffic, replica]) assert.deepEqual(await undo(worker, grant, effect), []);
+    await berth.kubectl('delete', 'serviceaccount', 'worker');
+    assert.deepEqual(await quay.everything(), was);
   });
 });

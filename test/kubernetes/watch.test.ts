@@ -83,7 +83,7 @@ describe('following the objects of a cluster', () => {
     bounds?: WatchBounds,
   ): Promise<void> {
     const stop = new AbortController();
-    const observer = new Observer(cluster, stop.signal, bounds);
+    const observer = new Observer(cluster, 'following notes', stop.signal, bounds);
     const followed = observer.follow(notes(label));
     const now = () =>
       Object.fromEntries(

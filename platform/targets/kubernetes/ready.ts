@@ -1,9 +1,8 @@
-import { ApiException, type CoreV1Event, type V1Deployment, type V1Pod } from '@kubernetes/client-node';
+import type { CoreV1Event, V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { milliseconds } from '../../../contract/quantities.js';
 import type { Watch } from '../index.js';
 import type { Cluster } from './cluster.js';
 import { diagnose, type Seen } from './diagnosis/diagnose.js';
-import { translate } from './apiserver/errors.js';
 import { explain } from './diagnosis/explain.js';
 import { defaultGraces, isObserved, type Finding, type Graces } from './diagnosis/finding.js';
 import { comesFromNodes } from './diagnosis/nodes.js';
@@ -43,12 +42,9 @@ export type Wanted = {
  * apiserver that is away is a pause, its refusal final.
  */
 export async function awaitWorkload(cluster: Cluster, wanted: Wanted, watch: Watch): Promise<number> {
-  const observer = new Observer(cluster, watch.signal);
+  const observer = new Observer(cluster, `waiting for Deployment "${wanted.name}"`, watch.signal);
   try {
     return await new Wait(cluster, wanted, watch, observer).over();
-  } catch (error) {
-    if (!(error instanceof ApiException)) throw error;
-    throw translate(cluster, `waiting for Deployment "${wanted.name}"`, error);
   } finally {
     await observer.close();
   }

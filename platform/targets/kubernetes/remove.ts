@@ -122,7 +122,7 @@ async function untilGone(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<void> {
   const deadline = Date.now() + limit;
-  const observer = new Observer(cluster, signal);
+  const observer = new Observer(cluster, `waiting until "${name}" is gone`, signal);
   const deployments = observer.follow(deploymentNamed(namespace, name));
   const pods = observer.follow(podsOf(namespace, name));
   try {

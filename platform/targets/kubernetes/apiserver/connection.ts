@@ -9,7 +9,7 @@ import {
   type Configuration,
   type RequestContext,
 } from '@kubernetes/client-node';
-import { messageOf, SlipwayError } from '../../../../contract/errors.js';
+import { messageOf, Refused, SlipwayError } from '../../../../contract/errors.js';
 import type { ClusterConfig } from '../../../../contract/stack.js';
 import { Requests } from './requests.js';
 
@@ -111,7 +111,7 @@ export class Connection extends KubeConfig {
       this.#read = version;
     } catch (cause) {
       // Parsers quote what they read: not in this text.
-      throw new SlipwayError('InvalidInput', `kubeconfig ${kubeconfig}: ${unreadable(cause)}`);
+      throw new Refused('InvalidInput', `kubeconfig ${kubeconfig}: ${unreadable(cause)}`);
     }
   }
 }

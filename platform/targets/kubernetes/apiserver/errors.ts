@@ -1,5 +1,5 @@
 import { ApiException } from '@kubernetes/client-node';
-import { messageOf, SlipwayError } from '../../../../contract/errors.js';
+import { messageOf, Refused, SlipwayError } from '../../../../contract/errors.js';
 import type { Cluster } from '../cluster.js';
 import { statusOf, withoutSecrets, type Status } from './status.js';
 
@@ -46,8 +46,8 @@ const unauthorized =
 
 /**
  * Turns what the client throws into what should be done about it. A {@link SlipwayError} for what another try cannot
- * mend: no permission, credentials not accepted, no such namespace, refused by quota, admission or validation. Else a
- * {@link KubernetesError}, {@link ApplyConflict} among them: not found (404), conflicts (409), too many requests,
+ * mend: no such namespace, refused by validation; {@link Refused} when an administrator can: no permission, credentials
+ * not accepted, refused by quota or admission. Else a {@link KubernetesError}, {@link ApplyConflict} among them: not found (404), conflicts (409), too many requests,
  * errors of the server, nothing reached.
  */
 export function translate(cluster: Pick<Cluster, 'kubeconfig'>, doing: string, cause: unknown): Error {
@@ -56,16 +56,18 @@ export function translate(cluster: Pick<Cluster, 'kubeconfig'>, doing: string, c
   if (!(cause instanceof ApiException)) return unreached(host, doing, cause);
   const status = statusOf(cause as ApiException<unknown>);
   const { code, message, reason } = status;
-  const final = (text: string, details: Record<string, unknown> = {}) =>
+  const final = (text: string, details: Record<string, unknown>) =>
     new SlipwayError('RolloutFailed', `${doing}: ${text}`, { host, code, ...details });
+  const refused = (text: string, details: Record<string, unknown> = {}) =>
+    new Refused('RolloutFailed', `${doing}: ${text}`, { host, code, ...details });
   if (code === 401)
-    return final(
+    return refused(
       `the cluster at ${host} does not accept the credentials of ${identity}: the token is invalid or has expired`,
     );
   // Of validating admission policies and webhooks: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
   if (code < 500 && /admission webhook "[^"]*" denied|ValidatingAdmissionPolicy/.test(message))
-    return final(message, { reason: 'AdmissionDenied' });
-  if (code === 403) return forbidden(status, final);
+    return refused(message, { reason: 'AdmissionDenied' });
+  if (code === 403) return forbidden(status, refused);
   if (code === 404 && status.kind === 'namespaces' && status.name !== '')
     return new SlipwayError(
       'NotFound',
@@ -85,17 +87,17 @@ export function translate(cluster: Pick<Cluster, 'kubeconfig'>, doing: string, c
 
 function forbidden(
   { message, reason, causes }: Status,
-  final: (text: string, details: Record<string, unknown>) => SlipwayError,
-): SlipwayError {
+  refused: (text: string, details: Record<string, unknown>) => Refused,
+): Refused {
   const [, user, verb, resource = '', group = '', namespace] = unauthorized.exec(message) ?? [];
   // Quota, limit ranges, pod security and namespaces on their way out are "Forbidden" as well.
   if (verb === undefined)
-    return final(message, {
+    return refused(message, {
       reason: /exceeded quota/.test(message) ? 'QuotaExceeded' : causes[0]?.reason || reason,
     });
   const of = group === '' ? '' : ` of API group "${group}"`;
   const place = namespace === undefined ? 'in the whole cluster' : `in namespace "${namespace}"`;
-  return final(
+  return refused(
     `forbidden: "${user}" lacks the permission to ${verb} "${resource}"${of} ${place}; ` +
       `a ${namespace === undefined ? 'ClusterRole' : 'Role'} with this verb and resource has to be bound to it`,
     { reason: 'Forbidden', user, verb, resource, group, ...(namespace !== undefined && { namespace }) },

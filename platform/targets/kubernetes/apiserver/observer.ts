@@ -1,5 +1,6 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { Cluster } from '../cluster.js';
+import { translate } from './errors.js';
 import { Followed, type Selection, type WatchBounds } from './watch.js';
 
 /** Follows several selections for as long as something waits for them. */
@@ -11,9 +12,13 @@ export class Observer {
   #changed = false;
   #wake: () => void = () => undefined;
 
-  /** @param signal its abort ends every connection at once */
+  /**
+   * @param doing what is waited for, for errors
+   * @param signal its abort ends every connection at once
+   */
   constructor(
     readonly cluster: Pick<Cluster, 'kubeconfig'>,
+    readonly doing: string,
     readonly signal: AbortSignal,
     readonly bounds?: WatchBounds,
   ) {
@@ -23,8 +28,8 @@ export class Observer {
   follow<T extends KubernetesObject>(selection: Selection<T>): Followed<T> {
     const followed = new Followed(this.cluster, selection, () => this.#notify(), this.bounds);
     this.#runs.push(
-      followed.run(this.#signal).catch((error: unknown) => {
-        this.#failure ??= { error };
+      followed.run(this.#signal).catch((cause: unknown) => {
+        this.#failure ??= { error: translate(this.cluster, this.doing, cause) };
         this.#notify();
       }),
     );

@@ -26,7 +26,7 @@ export async function awaitGone(
   replicas: number,
   { onProgress, signal }: Watch,
 ): Promise<void> {
-  const observer = new Observer(cluster, signal);
+  const observer = new Observer(cluster, `waiting for pods of "${name}" to end`, signal);
   try {
     const pods = observer.follow(podsOf(node, name));
     for await (const _ of observer.changes(1_000)) {

@@ -1,4 +1,4 @@
-import { messageOf, SlipwayError } from '../../../../contract/errors.js';
+import { messageOf, Refused, SlipwayError } from '../../../../contract/errors.js';
 import type { Watch } from '../../index.js';
 import { isOutdated, read } from '../apiserver/apply.js';
 import { replace } from '../takeover/put.js';
@@ -31,7 +31,7 @@ export async function bringBack(
       if (!isForRoom(error)) throw error;
       await exchange(back, live, candidate, watch);
     } catch (again) {
-      if (!(again instanceof SlipwayError)) throw again;
+      if (!(again instanceof SlipwayError) || again instanceof Refused) throw again;
       await resize(back, live, live.replicas);
       const ready = await readyOf(back, live);
       // Not final: an undo is tried until it is done.
