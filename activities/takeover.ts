@@ -47,8 +47,8 @@ export const takeoverActivities = (platform: Platform) => ({
   /** All replicas, and all of the target's own traffic; the gateways' follows with `shift`. */
   promote: (...args: Arguments): Promise<void> =>
     attend(async (watch) => {
-      const { target, takeover, entry } = await openTakeover(platform, args, watch);
-      await target.promote(takeover, watch);
+      const { target, takeover, entry, route } = await openTakeover(platform, args, watch);
+      await target.promote(takeover, watch, (percent) => weigh(platform, takeover, route, percent, watch));
       if (entry)
         await completeOrTakeBack(platform.catalog, takeover.set.grant, entry, async () => {
           await target.restore(takeover.set.grant, before(entry), watch);

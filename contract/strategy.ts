@@ -79,7 +79,7 @@ export const Analysis = z.strictObject({
 });
 export type Analysis = z.infer<typeof Analysis>;
 
-/** How a new release takes over from the live one. A first release, and one gone back to, takes over at once. */
+/** How a new release takes over from the live one. A first release takes over at once; one gone back to without steps. */
 export const Strategy = z.discriminatedUnion('kind', [
   z
     .strictObject({

@@ -17,7 +17,7 @@ export type TakingOver = {
 
 /**
  * Verified replicas take over from the live ones the way the strategy says. A first release has nobody to share with,
- * and one gone back to has proven itself: they take over at once.
+ * and one gone back to has proven itself: they take over without a step to pause or to be judged in.
  */
 export async function takeOver(
   { strategy }: DeployInput,

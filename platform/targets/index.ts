@@ -88,8 +88,11 @@ export interface Target {
   roll(takeover: Takeover, watch: Watch, onShare: (percent: number) => Promise<void>): Promise<void>;
   /** `canary`: makes room for `weight` percent of the traffic and divides the target's own traffic so. */
   share(takeover: Takeover, weight: number, watch: Watch): Promise<void>;
-  /** Gives the set all replicas it should have, and then all of the target's own traffic. */
-  promote(takeover: Takeover, watch: Watch): Promise<void>;
+  /**
+   * Gives the set all replicas it should have, and then all of the target's own traffic. A `rolling` one that has not
+   * got them from {@link roll}, because it is gone back to, gets them within the same bounds; `onShare` as there.
+   */
+  promote(takeover: Takeover, watch: Watch, onShare?: (percent: number) => Promise<void>): Promise<void>;
   /**
    * Undo of all of it: live replicas are back in number and ready, and have the traffic, when it returns. No late
    * attempt under the same grant may win afterwards. Answers what somebody else had changed meanwhile, for people.

@@ -169,34 +169,53 @@ describe('replacing replicas in a cluster', () => {
       await berth.target.remove(live[0]!, 0);
     });
 
-    test('undone, new ones make way for old ones one by one', async () => {
+    test('going back, which is not rolled first, keeps to that as well', async () => {
       const live = at('iris--r7');
+      const shares: number[] = [];
+      const seen = await watching(['iris--r7', 'iris--r8'], async () => {
+        const takeover = await quay.begin(8, rolling(0, 1), live, spec);
+        await berth.target.promote(takeover, berth.watch(), (percent) => {
+          shares.push(percent);
+          return Promise.resolve();
+        });
+      });
+      assert.equal(Math.max(...seen.map(({ there }) => there)), 2);
+      assert.ok(Math.min(...seen.map(({ ready }) => ready)) >= 1);
+      // With nothing to spare, the last old one makes way for the second new one.
+      assert.deepEqual(shares, [100, 100]);
+      assert.deepEqual(await quay.replicas('iris--r8'), [2, 2]);
+      await quay.awaitBehind('iris--r8');
+      await berth.target.remove(live[0]!, 0);
+    });
+
+    test('undone, new ones make way for old ones one by one', async () => {
+      const live = at('iris--r8');
       const was = await quay.everything();
-      const { set, room } = await beforeRoom(8, live);
-      const takeover = await quay.begin(8, rolling(0, 1), live, spec);
+      const { set, room } = await beforeRoom(9, live);
+      const takeover = await quay.begin(9, rolling(0, 1), live, spec);
       const before = await quay.before(takeover);
       await berth.target.roll(takeover, berth.watch(), () => Promise.resolve());
-      assert.deepEqual(await quay.replicas('iris--r7'), [0, 0]);
-      const seen = await watching(['iris--r7', 'iris--r8'], async () => {
+      assert.deepEqual(await quay.replicas('iris--r8'), [0, 0]);
+      const seen = await watching(['iris--r8', 'iris--r9'], async () => {
         assert.deepEqual(await berth.target.restore(set.grant, before, berth.watch()), []);
       });
       assert.ok(Math.min(...seen.map(({ ready }) => ready)) >= 1, 'somebody answers all the time');
-      assert.deepEqual(await quay.replicas('iris--r7'), [2, 2]);
-      await quay.awaitBehind('iris--r7');
+      assert.deepEqual(await quay.replicas('iris--r8'), [2, 2]);
+      await quay.awaitBehind('iris--r8');
       await berth.target.remove(takeover.replicas[0]!, 0);
       assert.deepEqual(await berth.target.restore(set.grant, room, berth.watch()), []);
       assert.deepEqual(await quay.everything(), was);
     });
 
     test('undone before anything was verified, the one that had made way is back', async () => {
-      const live = at('iris--r7');
+      const live = at('iris--r8');
       const was = await quay.everything();
-      const { set, room } = await beforeRoom(9, live);
-      const takeover = await quay.begin(9, rolling(0, 1), live, spec);
-      assert.deepEqual(await quay.replicas('iris--r7'), [1, 1]);
+      const { set, room } = await beforeRoom(10, live);
+      const takeover = await quay.begin(10, rolling(0, 1), live, spec);
+      assert.deepEqual(await quay.replicas('iris--r8'), [1, 1]);
       await berth.target.remove(takeover.replicas[0]!, 0);
       assert.deepEqual(await berth.target.restore(set.grant, room, berth.watch()), []);
-      assert.deepEqual(await quay.replicas('iris--r7'), [2, 2]);
+      assert.deepEqual(await quay.replicas('iris--r8'), [2, 2]);
       assert.deepEqual(await quay.everything(), was);
     });
   });

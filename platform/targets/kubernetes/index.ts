@@ -47,7 +47,7 @@ export function kubernetesTargetOn(cluster: Cluster): Target {
     traffic: (takeover, watch) => snapshot(cluster, takeover, watch),
     roll: (takeover, watch, onShare) => roll(cluster, takeover, watch, onShare),
     share: (takeover, weight, watch) => share(cluster, takeover, weight, watch),
-    promote: (takeover, watch) => promote(cluster, takeover, watch),
+    promote: (takeover, watch, onShare) => promote(cluster, takeover, watch, onShare),
     restore: (grant, before, watch) => restore(cluster, grant, before, watch),
     list: (filter = {}) => listWorkloads(cluster, filter),
     evidence: (replica, lines = 200) => evidenceOf(cluster, replica, lines),

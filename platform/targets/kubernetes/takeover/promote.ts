@@ -10,19 +10,29 @@ import {
   stableRef,
   type StableKind,
 } from '../objects/stable.js';
+import { roll, type OnShare } from './roll.js';
 import { undivideRoute } from './http-route.js';
 
 /**
  * Gives the new workload all its replicas and, once they are ready, everything of the service that follows the live
  * release: its Service first, by one change of its selector. Nothing restarts. Repeated, it changes nothing more.
+ * One that is gone back to was not rolled before: nodes may have no more room for it than for any other.
  */
-export async function promote(cluster: Cluster, takeover: Takeover, watch: Watch): Promise<void> {
+export async function promote(
+  cluster: Cluster,
+  takeover: Takeover,
+  watch: Watch,
+  onShare: OnShare = () => Promise.resolve(),
+): Promise<void> {
   const { set, replicas } = takeover;
   const replica = replicas[0]!;
   const { signal } = watch;
   const now = await assertCandidate(cluster, set, replica, signal);
   const wanted = await wantedReplicas(cluster, takeover, signal);
-  if (replicasOfWorkload(now) < wanted) await scale(cluster, set.grant, replica, wanted, signal);
+  if (replicasOfWorkload(now) < wanted) {
+    await roll(cluster, takeover, watch, onShare);
+    await scale(cluster, set.grant, replica, wanted, signal);
+  }
   await awaitReplicas(cluster, set, replica, Math.max(wanted, replicasOfWorkload(now)), watch);
 
   const objects = stableObjects({ cluster, set, replica });
