@@ -44,15 +44,21 @@ export const takeoverActivities = (platform: Platform) => ({
       return { live: await figures(route?.release ?? candidate.id), canary: await figures(candidate.id) };
     }),
 
-  /** All replicas, and all of the target's own traffic; the gateways' follows with `shift`. */
-  promote: (...args: Arguments): Promise<void> =>
+  /**
+   * All replicas, and all of the target's own traffic; the gateways' follows with `shift`. Answers what somebody else had
+   * changed meanwhile, for people.
+   */
+  promote: (...args: Arguments): Promise<string[]> =>
     attend(async (watch) => {
       const { target, takeover, entry, route } = await openTakeover(platform, args, watch);
-      await target.promote(takeover, watch, (percent) => weigh(platform, takeover, route, percent, watch));
+      const notes = await target.promote(takeover, watch, (percent) =>
+        weigh(platform, takeover, route, percent, watch),
+      );
       if (entry)
         await completeOrTakeBack(platform.catalog, takeover.set.grant, entry, async () => {
           await target.restore(takeover.set.grant, before(entry), watch);
         });
+      return notes;
     }),
 });
 

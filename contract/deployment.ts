@@ -93,7 +93,10 @@ export const DeploymentStatus = z.object({
     .optional(),
   /** Steps taken back, in the order they were undone. */
   undo: z.array(UndoStep),
-  /** What was noticed before anything was changed: no room for both sets at once. */
+  /**
+   * What was noticed before anything was changed, no room for both sets at once; and what somebody else has changed by
+   * hand while it was.
+   */
   warnings: z.array(z.string()).optional(),
   failure: Failure.optional(),
   startedAt: z.iso.datetime(),

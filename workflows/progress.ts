@@ -112,9 +112,9 @@ export class Progress implements UndoWitness {
     this.status.verification = verification;
   }
 
-  /** Said of what would be done, before it is. */
+  /** Said of what would be done, before it is; and of what somebody else did meanwhile. */
   warned(warnings: string[]): void {
-    if (warnings.length > 0) this.status.warnings = warnings;
+    if (warnings.length > 0) this.status.warnings = [...(this.status.warnings ?? []), ...warnings];
   }
 
   /** A canary step begins: from here on it can be skipped. */

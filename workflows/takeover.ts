@@ -32,7 +32,11 @@ export async function takeOver(
     );
   if (gradually && strategy.kind === 'canary') await climb(strategy, takingOver, progress);
   await progress.untilResumed('paused before all of the traffic moves');
-  await progress.step('taking over', () => activities.promote(grant, candidate, replicas, strategy));
+  const notes = await progress.step('taking over', () =>
+    activities.promote(grant, candidate, replicas, strategy),
+  );
+  // Deployments that began before it answered any have none.
+  progress.warned(notes ?? []);
 }
 
 /** Runs work that goes on where it was when it is run again; a pause stops it in the middle. */

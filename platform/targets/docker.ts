@@ -61,7 +61,7 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
     traffic: () => Promise.resolve(null),
     roll: () => Promise.resolve(),
     share: () => Promise.resolve(),
-    promote: () => Promise.resolve(),
+    promote: () => Promise.resolve([]),
     restore: () => Promise.resolve([]),
     withdraw: () => Promise.resolve(),
     async list(filter = {}) {

@@ -90,9 +90,10 @@ export interface Target {
   share(takeover: Takeover, weight: number, watch: Watch): Promise<void>;
   /**
    * Gives the set all replicas it should have, and then all of the target's own traffic. A `rolling` one that has not
-   * got them from {@link roll}, because it is gone back to, gets them within the same bounds; `onShare` as there.
+   * got them from {@link roll}, because it is gone back to, gets them within the same bounds; `onShare` as there. Answers what somebody else has
+   * changed in the replicas during the takeover, for people.
    */
-  promote(takeover: Takeover, watch: Watch, onShare?: (percent: number) => Promise<void>): Promise<void>;
+  promote(takeover: Takeover, watch: Watch, onShare?: (percent: number) => Promise<void>): Promise<string[]>;
   /**
    * Undo of all of it: live replicas are back in number and ready, and have the traffic, when it returns. No late
    * attempt under the same grant may win afterwards. Answers what somebody else had changed meanwhile, for people.

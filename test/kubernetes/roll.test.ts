@@ -108,20 +108,57 @@ describe('replacing replicas in a cluster', () => {
     await berth.target.remove(at('iris--r2')[0]!, 0);
   });
 
+  test('live replicas that somebody scales meanwhile stay until the new ones are there, and it is told', async () => {
+    const live = at('iris--r3');
+    const takeover = await quay.begin(4, rolling(1, 0), live, { replicas: 3 });
+    const before = await quay.before(takeover);
+    const scaled =
+      /deployment "iris--r3" .*: spec\.replicas was set to 5 by "kubectl" during this deployment/;
+    let shares = 0;
+    let fewest = Infinity;
+    const seen = await watching(['iris--r3', 'iris--r4'], () =>
+      berth.target.roll(takeover, berth.watch(), async (percent) => {
+        shares += 1;
+        if (shares === 1) {
+          await berth.kubectl('scale', 'deployment/iris--r3', '--replicas=5');
+          await berth.kubectl('rollout', 'status', 'deployment/iris--r3', '--timeout=60s');
+        }
+        const [[, old], [, fresh]] = await Promise.all([
+          quay.replicas('iris--r3'),
+          quay.replicas('iris--r4'),
+        ]);
+        if (shares > 1 && percent < 100) fewest = Math.min(fewest, old + fresh);
+      }),
+    );
+    assert.ok(Math.max(...seen.map(({ there }) => there)) <= 6);
+    assert.ok(fewest >= 5, `${fewest} were ready in between`);
+    assert.deepEqual(await quay.replicas('iris--r3'), [0, 0]);
+    assert.deepEqual(await quay.replicas('iris--r4'), [3, 3]);
+    const notes = await berth.target.promote(takeover, berth.watch());
+    assert.match(notes.join('\n'), scaled);
+    assert.equal(notes.length, 1);
+    // Repeated, as after a lost reply, it tells the same; so does the undo, which puts back what was before.
+    assert.deepEqual(await berth.target.promote(takeover, berth.watch()), notes);
+    const undone = await berth.target.restore(takeover.set.grant, before, berth.watch());
+    assert.match(undone.join('\n'), scaled);
+    assert.deepEqual(await quay.replicas('iris--r3'), [3, 3]);
+    await berth.target.remove(takeover.replicas[0]!, 0);
+  });
+
   test('a release kept for going back gets no requests while two others are mixed', async () => {
     const kept = at('iris--r3');
-    const green = await quay.begin(4, blueGreen, kept, { replicas: 1 });
+    const green = await quay.begin(5, blueGreen, kept, { replicas: 1 });
     await berth.target.promote(green, berth.watch());
-    const takeover = await quay.begin(5, rolling(1, 0), at('iris--r4'), { replicas: 1 });
+    const takeover = await quay.begin(6, rolling(1, 0), at('iris--r5'), { replicas: 1 });
     let mixed = false;
     await berth.target.roll(takeover, berth.watch(), async () => {
-      if (!mixed) await quay.awaitBehind('iris--r4', 'iris--r5');
+      if (!mixed) await quay.awaitBehind('iris--r5', 'iris--r6');
       mixed = true;
     });
     assert.ok(mixed);
     assert.deepEqual(await quay.replicas('iris--r3'), [3, 3]);
     await berth.target.promote(takeover, berth.watch());
-    for (const name of ['iris--r3', 'iris--r4', 'iris--r5']) await berth.target.remove(at(name)[0]!, 0);
+    for (const name of ['iris--r3', 'iris--r5', 'iris--r6']) await berth.target.remove(at(name)[0]!, 0);
   });
 
   describe('on a node that is full', () => {
@@ -155,25 +192,25 @@ describe('replacing replicas in a cluster', () => {
     }
 
     test('each new replica takes the place of an old one', async () => {
-      const live = await quay.first(spec, 6);
-      const seen = await watching(['iris--r6', 'iris--r7'], async () => {
-        const takeover = await quay.begin(7, rolling(0, 1), live, spec);
-        assert.deepEqual(await quay.replicas('iris--r6'), [1, 1]);
-        await quay.awaitBehind('iris--r6');
+      const live = await quay.first(spec, 7);
+      const seen = await watching(['iris--r7', 'iris--r8'], async () => {
+        const takeover = await quay.begin(8, rolling(0, 1), live, spec);
+        assert.deepEqual(await quay.replicas('iris--r7'), [1, 1]);
+        await quay.awaitBehind('iris--r7');
         await berth.target.roll(takeover, berth.watch(), () => Promise.resolve());
         await berth.target.promote(takeover, berth.watch());
       });
       assert.equal(Math.max(...seen.map(({ there }) => there)), 2);
       assert.ok(Math.min(...seen.map(({ ready }) => ready)) >= 1);
-      assert.deepEqual(await quay.replicas('iris--r7'), [2, 2]);
+      assert.deepEqual(await quay.replicas('iris--r8'), [2, 2]);
       await berth.target.remove(live[0]!, 0);
     });
 
     test('going back, which is not rolled first, keeps to that as well', async () => {
-      const live = at('iris--r7');
+      const live = at('iris--r8');
       const shares: number[] = [];
-      const seen = await watching(['iris--r7', 'iris--r8'], async () => {
-        const takeover = await quay.begin(8, rolling(0, 1), live, spec);
+      const seen = await watching(['iris--r8', 'iris--r9'], async () => {
+        const takeover = await quay.begin(9, rolling(0, 1), live, spec);
         await berth.target.promote(takeover, berth.watch(), (percent) => {
           shares.push(percent);
           return Promise.resolve();
@@ -183,39 +220,39 @@ describe('replacing replicas in a cluster', () => {
       assert.ok(Math.min(...seen.map(({ ready }) => ready)) >= 1);
       // With nothing to spare, the last old one makes way for the second new one.
       assert.deepEqual(shares, [100, 100]);
-      assert.deepEqual(await quay.replicas('iris--r8'), [2, 2]);
-      await quay.awaitBehind('iris--r8');
+      assert.deepEqual(await quay.replicas('iris--r9'), [2, 2]);
+      await quay.awaitBehind('iris--r9');
       await berth.target.remove(live[0]!, 0);
     });
 
     test('undone, new ones make way for old ones one by one', async () => {
-      const live = at('iris--r8');
+      const live = at('iris--r9');
       const was = await quay.everything();
-      const { set, room } = await beforeRoom(9, live);
-      const takeover = await quay.begin(9, rolling(0, 1), live, spec);
+      const { set, room } = await beforeRoom(10, live);
+      const takeover = await quay.begin(10, rolling(0, 1), live, spec);
       const before = await quay.before(takeover);
       await berth.target.roll(takeover, berth.watch(), () => Promise.resolve());
-      assert.deepEqual(await quay.replicas('iris--r8'), [0, 0]);
-      const seen = await watching(['iris--r8', 'iris--r9'], async () => {
+      assert.deepEqual(await quay.replicas('iris--r9'), [0, 0]);
+      const seen = await watching(['iris--r9', 'iris--r10'], async () => {
         assert.deepEqual(await berth.target.restore(set.grant, before, berth.watch()), []);
       });
       assert.ok(Math.min(...seen.map(({ ready }) => ready)) >= 1, 'somebody answers all the time');
-      assert.deepEqual(await quay.replicas('iris--r8'), [2, 2]);
-      await quay.awaitBehind('iris--r8');
+      assert.deepEqual(await quay.replicas('iris--r9'), [2, 2]);
+      await quay.awaitBehind('iris--r9');
       await berth.target.remove(takeover.replicas[0]!, 0);
       assert.deepEqual(await berth.target.restore(set.grant, room, berth.watch()), []);
       assert.deepEqual(await quay.everything(), was);
     });
 
     test('undone before anything was verified, the one that had made way is back', async () => {
-      const live = at('iris--r8');
+      const live = at('iris--r9');
       const was = await quay.everything();
-      const { set, room } = await beforeRoom(10, live);
-      const takeover = await quay.begin(10, rolling(0, 1), live, spec);
-      assert.deepEqual(await quay.replicas('iris--r8'), [1, 1]);
+      const { set, room } = await beforeRoom(11, live);
+      const takeover = await quay.begin(11, rolling(0, 1), live, spec);
+      assert.deepEqual(await quay.replicas('iris--r9'), [1, 1]);
       await berth.target.remove(takeover.replicas[0]!, 0);
       assert.deepEqual(await berth.target.restore(set.grant, room, berth.watch()), []);
-      assert.deepEqual(await quay.replicas('iris--r8'), [2, 2]);
+      assert.deepEqual(await quay.replicas('iris--r9'), [2, 2]);
       assert.deepEqual(await quay.everything(), was);
     });
   });

@@ -10,6 +10,7 @@ import type { Effect } from '../../contract/journal.js';
 import type { ImageRef } from '../../contract/names.js';
 import type { Grant, Replica } from '../../contract/pipeline.js';
 import type { Platform } from '../../platform/open.js';
+import type { Takeover } from '../../platform/targets/index.js';
 import { imageOf, spec, tagOf, type MemoryWorld } from './memory-world.js';
 
 /**
@@ -25,7 +26,7 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
     traffic: () => Promise.resolve(null),
     roll: nothing,
     share: nothing,
-    promote: nothing,
+    promote: ({ set }: Takeover) => Promise.resolve(world.byHand.get(set.grant.service) ?? []),
   };
   const platform = { catalog, targets: { docker } } as unknown as Platform;
   const change = (grant: Grant, effect: Effect, act: () => unknown): Promise<void> =>

@@ -19,6 +19,8 @@ export class MemoryWorld {
   readonly builds = new Set<string>();
   /** What is said of a model's rollout beforehand. */
   readonly warnings = new Map<string, string[]>();
+  /** What somebody does to a service's replicas while they are replaced. */
+  readonly byHand = new Map<string, string[]>();
   /** Every look at a canary step, and the milliseconds it had left. */
   readonly judged: { service: string; weight: number; left: number }[] = [];
   private readonly versions = new Map<string, { source: number; weights: number }>();

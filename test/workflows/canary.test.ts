@@ -246,13 +246,17 @@ describe('a roll', { concurrency: 8, timeout: 300_000 }, () => {
   });
 });
 
-describe('what is noticed beforehand', { timeout: 300_000 }, () => {
+describe('what is noticed beforehand, and what somebody else does meanwhile', { timeout: 300_000 }, () => {
   test('is shown with the deployment', async () => {
     const service = laboratory.service();
     laboratory.world.warnings.set(service, ['no room for a surge']);
+    laboratory.world.byHand.set(service, ['scaled by hand']);
     const deployment = await laboratory.deploy(service);
     await deployment.result();
-    assert.deepEqual((await laboratory.status(deployment)).warnings, ['no room for a surge']);
+    assert.deepEqual((await laboratory.status(deployment)).warnings, [
+      'no room for a surge',
+      'scaled by hand',
+    ]);
   });
 });
 

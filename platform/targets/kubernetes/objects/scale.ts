@@ -3,8 +3,9 @@ import { SlipwayError } from '../../../../contract/errors.js';
 import type { Grant, Replica } from '../../../../contract/pipeline.js';
 import type { Takeover } from '../../index.js';
 import { appliedPart } from '../apiserver/applied.js';
-import { applyFenced, assertNotFenced, read, type ObjectRef } from '../apiserver/apply.js';
+import { applyFenced, assertNotFenced, nameOf, read, type ObjectRef } from '../apiserver/apply.js';
 import type { Cluster } from '../cluster.js';
+import { noted, notesOn, scaledBy } from './by-hand.js';
 import { annotations } from './labels.js';
 import type { Thing } from './stable.js';
 
@@ -38,8 +39,9 @@ export function fullOf(deployment: Scaled, token: number): number {
 }
 
 /**
- * Sets a workload's number of replicas and notes on it how many it had. A workload that is gone is left so. Throws
- * `Conflict` when the grant was taken back.
+ * Sets a workload's number of replicas and notes on it how many it had: what somebody has set it to meanwhile counts
+ * from then on, and is noted too; with `heeding`, it stays so this time. A workload that is gone is left so. Answers it as it is then. Throws `Conflict` when
+ * the grant was taken back.
  */
 export async function scale(
   cluster: Cluster,
@@ -47,9 +49,21 @@ export async function scale(
   workload: Workload,
   replicas: number,
   signal?: AbortSignal,
-): Promise<void> {
+  heeding = false,
+): Promise<V1Deployment | null> {
+  const { token } = grant;
   const change = (now: Thing | null): Thing | null => {
-    if (now === null || replicasOfWorkload(now) === replicas) return null;
+    if (now === null) return null;
+    const who = scaledBy(now, token);
+    const before = replicasOfWorkload(now);
+    const isNoted = now.metadata.annotations?.[annotations.changed] === String(token);
+    if (before === replicas && isNoted && who === null) return null;
+    const notes = notesOn(now, token);
+    if (who !== null)
+      notes.push(
+        `${nameOf(now)}: spec.replicas was set to ${before} by ${who} during this deployment: ` +
+          'the new release has as many as were asked for it',
+      );
     const part = appliedPart(now);
     return {
       ...part,
@@ -57,15 +71,30 @@ export async function scale(
         ...part.metadata,
         annotations: {
           ...part.metadata.annotations,
-          [annotations.changed]: String(grant.token),
-          [annotations.full]: String(fullOf(now, grant.token)),
+          [annotations.changed]: String(token),
+          [annotations.full]: String(who === null ? fullOf(now, token) : before),
+          ...noted(token, notes),
         },
       },
-      spec: { ...part.spec, replicas },
+      spec: { ...part.spec, replicas: who !== null && heeding ? before : replicas },
     };
   };
   // An autoscaler may have set the number last.
-  await applyFenced(cluster, workloadRef(workload), grant.token, change, { signal, force: true });
+  const ref = workloadRef(workload);
+  const applied = await applyFenced(cluster, ref, token, change, { signal, force: true });
+  return applied as V1Deployment | null;
+}
+
+/** A workload as it is, with a note on it when somebody has set its number of replicas since it was last scaled here. */
+export async function heed(
+  cluster: Cluster,
+  grant: Grant,
+  workload: Workload,
+  signal?: AbortSignal,
+): Promise<V1Deployment | null> {
+  const now = await readWorkload(cluster, workload, signal);
+  if (now === null || scaledBy(now, grant.token) === null) return now;
+  return await scale(cluster, grant, workload, replicasOfWorkload(now), signal, true);
 }
 
 /** Replicas that a set shall have in the end: what its spec says; with an autoscaler, as many as are live. */

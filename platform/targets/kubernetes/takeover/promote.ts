@@ -2,7 +2,8 @@ import type { Takeover, Watch } from '../../index.js';
 import { awaitReplicas } from './settle.js';
 import { put } from './put.js';
 import type { Cluster } from '../cluster.js';
-import { assertCandidate, replicasOfWorkload, scale, wantedReplicas } from '../objects/scale.js';
+import { notesOn } from '../objects/by-hand.js';
+import { assertCandidate, heed, replicasOfWorkload, scale, wantedReplicas } from '../objects/scale.js';
 import {
   canaryIngressRef,
   stableKinds,
@@ -16,6 +17,7 @@ import { undivideRoute } from './http-route.js';
 /**
  * Gives the new workload all its replicas and, once they are ready, everything of the service that follows the live
  * release: its Service first, by one change of its selector. Nothing restarts. Repeated, it changes nothing more.
+ * Answers what somebody else had set the numbers of replicas to meanwhile.
  * One that is gone back to was not rolled before: nodes may have no more room for it than for any other.
  */
 export async function promote(
@@ -23,8 +25,8 @@ export async function promote(
   takeover: Takeover,
   watch: Watch,
   onShare: OnShare = () => Promise.resolve(),
-): Promise<void> {
-  const { set, replicas } = takeover;
+): Promise<string[]> {
+  const { set, replicas, live } = takeover;
   const replica = replicas[0]!;
   const { signal } = watch;
   const now = await assertCandidate(cluster, set, replica, signal);
@@ -40,8 +42,12 @@ export async function promote(
     watch.onProgress({ message: `giving ${kind} to ${replica.name}` });
     await put(cluster, takeover, stableRef(kind, replica.node, set.grant.service), objects[kind], signal);
   }
-  if (takeover.strategy.kind !== 'canary') return;
-  if (takeover.strategy.traffic === 'httpRoute') await undivideRoute(cluster, takeover, signal);
-  if (takeover.strategy.traffic === 'nginx')
+  const traffic = takeover.strategy.kind === 'canary' ? takeover.strategy.traffic : null;
+  if (traffic === 'httpRoute') await undivideRoute(cluster, takeover, signal);
+  if (traffic === 'nginx')
     await put(cluster, takeover, canaryIngressRef(replica.node, set.grant.service), null, signal);
+  const workloads = await Promise.all(
+    [...live, replica].map((workload) => heed(cluster, set.grant, workload, signal)),
+  );
+  return workloads.flatMap((workload) => (workload ? notesOn(workload, set.grant.token) : []));
 }

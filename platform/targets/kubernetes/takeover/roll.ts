@@ -1,10 +1,13 @@
+import type { V1Deployment } from '@kubernetes/client-node';
 import { replicasOf, type Strategy } from '../../../../contract/strategy.js';
 import type { Takeover, Watch } from '../../index.js';
 import type { Cluster } from '../cluster.js';
+import { notesOn } from '../objects/by-hand.js';
 import { put } from './put.js';
 import {
   assertCandidate,
   fullOf,
+  heed,
   readWorkload,
   replicasOfWorkload,
   scale,
@@ -18,18 +21,34 @@ export type OnShare = (percent: number) => Promise<void>;
 /** How many replicas there may be at most, and must be ready at least, while new ones take the place of old ones. */
 export type Bounds = { most: number; least: number };
 
+type Rolling = Extract<Strategy, { kind: 'rolling' }>;
+
 /** As Kubernetes has it: when both come to nothing, one may be missing, or nothing could ever move. */
-export function boundsOf(
-  { maxSurge, maxUnavailable }: Extract<Strategy, { kind: 'rolling' }>,
-  wanted: number,
-  full: number,
-): Bounds {
+export function boundsOf({ maxSurge, maxUnavailable }: Rolling, wanted: number, full: number): Bounds {
   const surge = replicasOf(maxSurge, wanted, 'up');
   const missing = replicasOf(maxUnavailable, wanted, 'down');
   return {
     most: Math.max(wanted, full) + surge,
     least: Math.max(0, Math.min(wanted, full) - (surge === 0 ? Math.max(1, missing) : missing)),
   };
+}
+
+/**
+ * The bounds for what there is now. Somebody who has set more live replicas than the new release is to have wants these
+ * until it takes over, as far as they have found room: what has found none must not keep new ones from theirs.
+ */
+function asked(
+  strategy: Rolling,
+  { wanted, coming, token }: { wanted: number; coming: number; token: number },
+  stale: V1Deployment | null,
+): Bounds {
+  const full = stale === null ? wanted : fullOf(stale, token);
+  if (stale === null || full <= wanted || notesOn(stale, token).length === 0)
+    return boundsOf(strategy, wanted, full);
+  const beside = coming - replicasOf(strategy.maxSurge, wanted, 'up');
+  const kept = Math.max(wanted, Math.min(full, (stale.status?.readyReplicas ?? 0) + beside));
+  const { most, least } = boundsOf(strategy, wanted, kept);
+  return { most, least: least + kept - wanted };
 }
 
 /**
@@ -49,21 +68,27 @@ export async function roll(
   const { signal } = watch;
   await assertCandidate(cluster, set, candidate, signal);
   await letBothAnswer(cluster, takeover, signal);
+  // Marks it, so that whoever sets its number of replicas from now on is found out.
+  const before = await readWorkload(cluster, old, signal);
+  if (before) await scale(cluster, set.grant, old, replicasOfWorkload(before), signal);
   const wanted = await wantedReplicas(cluster, takeover, signal);
   for (;;) {
     const [fresh, stale] = await Promise.all([
       assertCandidate(cluster, set, candidate, signal),
-      readWorkload(cluster, old, signal),
+      heed(cluster, set.grant, old, signal),
     ]);
     const [coming, going] = [replicasOfWorkload(fresh), replicasOfWorkload(stale)];
-    const full = stale === null ? wanted : fullOf(stale, set.grant.token);
-    const { most, least } = boundsOf(strategy, wanted, full);
+    const { most, least } = asked(strategy, { wanted, coming, token: set.grant.token }, stale);
 
     // Also after a worker that died in between: nothing goes before what takes its place is ready.
     await awaitReplicas(cluster, set, candidate, coming, watch);
     const fewer = coming >= wanted ? 0 : Math.max(0, Math.min(going, least - coming));
     await onShare(Math.round((100 * coming) / (coming + fewer)));
-    if (fewer < going) await scale(cluster, set.grant, old, fewer, signal);
+    if (fewer < going) {
+      const left = await scale(cluster, set.grant, old, fewer, signal, true);
+      // Set by somebody else since it was looked at.
+      if (replicasOfWorkload(left) > fewer) continue;
+    }
     await awaitGone(cluster, old, fewer, watch);
     if (coming >= wanted) return;
     const more = Math.min(wanted, Math.max(coming, most - fewer));

@@ -4,7 +4,7 @@ import type { Cluster } from '../cluster.js';
 import { Observer } from '../apiserver/observer.js';
 import { awaitWorkload } from '../ready.js';
 import type { Workload } from '../objects/scale.js';
-import { podsOf } from '../apiserver/selections.js';
+import { deploymentNamed, podsOf } from '../apiserver/selections.js';
 
 /** Waits until so many replicas of a new workload are ready. Throws `RolloutFailed` as `awaitWorkload` does. */
 export const awaitReplicas = (
@@ -18,7 +18,7 @@ export const awaitReplicas = (
 
 /**
  * Waits until a workload has no more than so many pods, those that are ending counted: what they hold is free then,
- * and their requests are answered.
+ * and their requests are answered. Returns too when somebody wants more of them by now: there is nothing to wait for.
  */
 export async function awaitGone(
   cluster: Cluster,
@@ -29,9 +29,11 @@ export async function awaitGone(
   const observer = new Observer(cluster, `waiting for pods of "${name}" to end`, signal);
   try {
     const pods = observer.follow(podsOf(node, name));
+    const deployments = observer.follow(deploymentNamed(node, name));
     for await (const _ of observer.changes(1_000)) {
       const left = pods.all().filter(isThere).length;
       if (pods.synced && !pods.away && left <= replicas) return;
+      if (deployments.all().some(({ spec }) => (spec?.replicas ?? 1) > replicas)) return;
       onProgress({ message: `waiting for ${left - replicas} pods of ${name} to end` });
     }
   } finally {

@@ -5,6 +5,7 @@ import type { Cluster } from '../cluster.js';
 import { KubernetesError } from '../apiserver/errors.js';
 import { driftOf } from './explain-drift.js';
 import { dated } from '../takeover/http-route.js';
+import { noted, notesOn } from '../objects/by-hand.js';
 import { annotations, fieldManager, labels } from '../objects/labels.js';
 import { managersOf } from '../objects/drift.js';
 import { removeExactly, replace } from '../takeover/put.js';
@@ -42,7 +43,8 @@ export async function putBack(
       if (await removeExactly(cluster, now, signal)) return drift;
       continue;
     }
-    const notes = [...toldBefore(grant, now), ...drift];
+    // What was noted before: by an undo that was cut short, or by the takeover itself.
+    const notes = [...notesOn(now, grant.token), ...drift];
     try {
       await replaceWith(cluster, grant, now, was, notes, expected, signal);
       return notes;
@@ -54,12 +56,6 @@ export async function putBack(
 
 const note = (object: Thing, name: keyof typeof annotations): string | undefined =>
   object.metadata?.annotations?.[annotations[name]];
-
-/** What an undo that was cut short had put back already. */
-function toldBefore({ token }: Grant, now: Thing): string[] {
-  const { token: by, notes } = JSON.parse(note(now, 'drift') ?? '{}') as { token?: number; notes?: string[] };
-  return by === token ? (notes ?? []) : [];
-}
 
 async function replaceWith(
   cluster: Cluster,
@@ -76,7 +72,7 @@ async function replaceWith(
     annotations: {
       ...merged(now, was, 'annotations'),
       [annotations.fence]: String(token),
-      ...(notes.length > 0 && { [annotations.drift]: JSON.stringify({ token, notes }) }),
+      ...noted(token, notes),
     },
     spec,
   };
