@@ -15,7 +15,7 @@ import { awaitWorkload } from '../../platform/targets/kubernetes/ready.js';
 import { holdPart, killPart, releasePart, testCluster } from '../support/cluster.js';
 import { probeImage } from '../targets/probe.js';
 import { Ground } from './ground.js';
-import { Wire } from './wire.js';
+import { Wire } from '../support/wire.js';
 
 const home = await testCluster();
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, Context } from '@temporalio/activity';
@@ -9,11 +9,11 @@ import type { Faults } from './faults.js';
 
 /**
  * A worker over the real platform whose activities can be held and made to lose their replies; run as a process
- * of its own, so that it can be killed. `SLIPWAY_FAULTS` (JSON) says which, `SLIPWAY_FAULTS_DIR` is where it
- * reports and is told.
+ * of its own, so that it can be killed. `SLIPWAY_FAULTS_DIR` is where it is told which (`faults.json`, read anew for
+ * each attempt) and where it reports; `SLIPWAY_FAULTS_TEMPORAL` is another way to Temporal than the stack's.
  */
-const faults = JSON.parse(process.env['SLIPWAY_FAULTS'] ?? '{}') as Faults;
 const folder = process.env['SLIPWAY_FAULTS_DIR']!;
+const faultsNow = (): Faults => JSON.parse(readFileSync(`${folder}/faults.json`, 'utf8')) as Faults;
 
 const wrap = (activities: Activities): Activities =>
   Object.fromEntries(
@@ -21,10 +21,17 @@ const wrap = (activities: Activities): Activities =>
       name,
       async (...args: unknown[]): Promise<unknown> => {
         const { attempt } = Context.current().info;
-        if (attempt === 1 && includes(faults.holdBefore, name)) await hold(name);
-        const result = await (activity as (...args: unknown[]) => Promise<unknown>)(...args);
-        if (attempt === 1 && includes(faults.holdAfter, name)) await hold(name);
-        if (attempt === 1 && (faults.loseFirstReply === 'all' || faults.loseFirstReply === name)) {
+        if (attempt === 1 && includes(faultsNow().holdBefore, name)) await hold(name);
+        const result = await (activity as (...args: unknown[]) => Promise<unknown>)(...args).catch(
+          async (error: unknown) => {
+            await appendFile(`${folder}/failed`, `${name}: ${String(error).replaceAll('\n', ' ')}\n`);
+            throw error;
+          },
+        );
+        if (attempt !== 1) return result;
+        const { holdAfter, loseFirstReply } = faultsNow();
+        if (includes(holdAfter, name)) await hold(name);
+        if (loseFirstReply === 'all' || loseFirstReply === name) {
           await appendFile(`${folder}/lost`, `${name}\n`);
           throw ApplicationFailure.retryable(`the reply of ${name} was lost`, 'Lost');
         }
@@ -35,17 +42,22 @@ const wrap = (activities: Activities): Activities =>
 
 const includes = (names: readonly string[] = [], name: string): boolean => names.includes(name);
 
-/** Reports that it is here, and stays until told to go on, or cancelled, or killed. */
+/** Reports that it is here, and stays until what it has reported is removed, or it is cancelled or killed. */
 async function hold(name: string): Promise<void> {
   const context = Context.current();
-  await writeFile(`${folder}/held-${name}`, '');
-  while (!existsSync(`${folder}/go`) && !existsSync(`${folder}/go-${name}`)) {
+  const { workflowExecution, activityId } = context.info;
+  const report = `${folder}/held-${name}-${workflowExecution?.runId}-${activityId}`;
+  // At once: whoever lets go looks for reports after having changed the faults.
+  writeFileSync(report, '');
+  while (existsSync(report)) {
     context.heartbeat();
     await Promise.race([delay(100), context.cancelled]);
   }
 }
 
-await runWorker(await loadStack(), {
-  onReady: () => writeFile(`${folder}/ready`, String(process.pid)),
-  wrap,
-});
+const stack = await loadStack();
+const address = process.env['SLIPWAY_FAULTS_TEMPORAL'] ?? stack.temporal.address;
+await runWorker(
+  { ...stack, temporal: { ...stack.temporal, address } },
+  { onReady: () => writeFile(`${folder}/ready`, String(process.pid)), wrap },
+);

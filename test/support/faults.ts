@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,46 +23,58 @@ export class FaultWorker {
   private constructor(
     private readonly child: ChildProcess,
     private readonly folder: string,
+    private faults: Faults,
   ) {}
 
-  static async start(faults: Faults = {}): Promise<FaultWorker> {
+  /** `temporal` is an address to reach Temporal at, when not the stack's: of a wire that can be cut. */
+  static async start(faults: Faults = {}, { temporal }: { temporal?: string } = {}): Promise<FaultWorker> {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-faults-'));
+    await writeFile(join(folder, 'faults.json'), JSON.stringify(faults));
     const log = await open(join(folder, 'worker.log'), 'a');
     const entry = fileURLToPath(new URL('./fault-worker.js', import.meta.url));
     const child = spawn(process.execPath, ['--enable-source-maps', entry], {
-      env: { ...process.env, SLIPWAY_FAULTS: JSON.stringify(faults), SLIPWAY_FAULTS_DIR: folder },
+      env: {
+        ...process.env,
+        SLIPWAY_FAULTS_DIR: folder,
+        ...(temporal !== undefined && { SLIPWAY_FAULTS_TEMPORAL: temporal }),
+      },
       stdio: ['ignore', log.fd, log.fd],
     });
     await log.close();
-    const worker = new FaultWorker(child, folder);
+    const worker = new FaultWorker(child, folder, faults);
     await worker.until(() => existsSync(join(folder, 'ready')), 60_000, 'the worker polls');
     return worker;
   }
 
-  /** Waits until the named activity is held. */
-  async held(name: ActivityName, budget = 120_000): Promise<void> {
-    await this.until(() => existsSync(join(this.folder, `held-${name}`)), budget, `${name} is held`);
+  /** Other faults from now on. What is held stays so. */
+  async change(faults: Faults): Promise<void> {
+    this.faults = faults;
+    const next = join(this.folder, 'faults.next');
+    await writeFile(next, JSON.stringify(faults));
+    await rename(next, join(this.folder, 'faults.json'));
   }
 
-  /** Lets one activity go on, or everything that is or will be held. */
+  /** Waits until the named activity is held. */
+  async held(name: ActivityName, budget = 120_000): Promise<void> {
+    await this.until(() => this.reports(name).length > 0, budget, `${name} is held`);
+  }
+
+  /** Lets one activity go on, or everything that is held; from now on it is not held any more. */
   async release(name?: ActivityName): Promise<void> {
-    await writeFile(join(this.folder, name ? `go-${name}` : 'go'), '');
+    const others = (names: readonly ActivityName[] = []) => names.filter((one) => name && one !== name);
+    const { holdBefore, holdAfter } = this.faults;
+    await this.change({ ...this.faults, holdBefore: others(holdBefore), holdAfter: others(holdAfter) });
+    for (const report of this.reports(name)) await rm(join(this.folder, report));
   }
 
   /** Activities whose first reply was lost. */
   async lost(): Promise<string[]> {
-    const file = join(this.folder, 'lost');
-    return existsSync(file) ? [...new Set((await readFile(file, 'utf8')).trim().split('\n'))] : [];
+    return [...new Set(await this.lines('lost'))];
   }
 
-  /** Stops the process where it is (SIGSTOP): to others it is dead. */
-  freeze(): void {
-    this.child.kill('SIGSTOP');
-  }
-
-  /** Lets a frozen process go on. */
-  thaw(): void {
-    this.child.kill('SIGCONT');
+  /** Attempts that have thrown something: `shift: Conflict: …`. */
+  failed(): Promise<string[]> {
+    return this.lines('failed');
   }
 
   /** `kill -9`, or a polite end. Waits until the process is gone. */
@@ -73,6 +85,17 @@ export class FaultWorker {
       await gone;
     }
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async lines(name: string): Promise<string[]> {
+    const file = join(this.folder, name);
+    return existsSync(file) ? (await readFile(file, 'utf8')).trim().split('\n') : [];
+  }
+
+  /** What is held. */
+  private reports(name?: ActivityName): string[] {
+    const prefix = name ? `held-${name}-` : 'held-';
+    return readdirSync(this.folder).filter((file) => file.startsWith(prefix));
   }
 
   private async until(done: () => boolean, budget: number, what: string): Promise<void> {

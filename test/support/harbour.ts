@@ -30,6 +30,9 @@ export class Harbour {
 
   /** Waits until all is gone: what is missing then is no news for the next test. */
   async close(): Promise<void> {
+    // A namespace with pods that may take their time to end looks again only after half of it.
+    await this.kubectl('delete', 'deployments,replicasets', '--all', '--cascade=orphan');
+    await this.kubectl('delete', 'pods', '--all', '--grace-period=1', '--timeout=60s');
     await this.cluster.kubectl(['delete', 'namespace', this.namespace, '--timeout=180s']);
     await this.yard.close();
   }
@@ -64,13 +67,33 @@ export class Harbour {
     await this.yard.put(model, 'weights', await greeterWeights(weights), date);
   }
 
-  /** A service whose live release says Hello; always the same one, so that the node has room for all tests. */
+  /** Newer weights for a model, and the request that ships them if they greet as they should. */
+  async newer(
+    model: string,
+    weights: GreeterWeights & { greeting: string },
+    changes: Omit<DeployRequest, 'model'> = {},
+  ): Promise<DeployRequest> {
+    await this.retrain(model, weights);
+    const verify = { samples: [{ input: 'Ada', expect: `${weights.greeting}, Ada!` }] };
+    return this.request(model, { verify, ...changes });
+  }
+
+  /**
+   * A service whose live release says Hello; always the same one, so that the node has room for all tests. Shipped only
+   * when the live one says something else.
+   */
   async serving(): Promise<string> {
     if (this.main === null) this.main = await this.model();
+    else if (await this.says(this.main, 'Hello')) return this.main;
     else await this.retrain(this.main, {});
     const { release } = await this.yard.ship(this.request(this.main));
     await this.assertOnly(this.main, release, 2);
     return this.main;
+  }
+
+  private async says(service: string, greeting: string): Promise<boolean> {
+    const answer = await this.yard.predict(service, 'Ada').catch(() => null);
+    return answer === `${greeting}, Ada!`;
   }
 
   kubectl(...args: string[]): Promise<string> {

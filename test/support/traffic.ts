@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../../contract/errors.js';
 
 /** Requests sent at a steady rate, whatever the answers take, until stopped. */
 export class Traffic {
@@ -37,7 +38,7 @@ export class Traffic {
     this.sent += 1;
     const request = this.send().then(
       (answer) => void this.answers.set(answer, (this.answers.get(answer) ?? 0) + 1),
-      (error: unknown) => void this.failures.push(String(error)),
+      (error: unknown) => void this.failures.push(messageOf(error)),
     );
     this.flight.add(request);
     void request.finally(() => this.flight.delete(request));

@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 
 type Kubeconfig = { clusters: { cluster: { server: string; 'tls-server-name'?: string } }[] };
 
-/** A TCP proxy in front of an apiserver: its connections can be cut, frozen and refused. */
+/** A TCP proxy in front of a server: its connections can be cut, frozen and refused. */
 export class Wire {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -15,18 +15,28 @@ export class Wire {
     this.#server = createServer((client) => this.#serve(client));
   }
 
-  /** Answers the proxy, and writes a kubeconfig that goes through it. */
+  /** In front of `tcp://host:port`. */
+  static async to(server: URL): Promise<Wire> {
+    const wire = new Wire(server);
+    wire.#server.listen(0, '127.0.0.1');
+    await once(wire.#server, 'listening');
+    return wire;
+  }
+
+  /** In front of an apiserver: answers the proxy, and writes a kubeconfig that goes through it. */
   static async lay(kubeconfig: string, through: string): Promise<Wire> {
     const config = parse(await readFile(kubeconfig, 'utf8')) as Kubeconfig;
     const { cluster } = config.clusters[0]!;
-    const wire = new Wire(new URL(cluster.server));
-    wire.#server.listen(0, '127.0.0.1');
-    await once(wire.#server, 'listening');
+    const wire = await Wire.to(new URL(cluster.server));
     // A name that every apiserver's certificate carries.
     cluster['tls-server-name'] = 'kubernetes.default.svc';
-    cluster.server = `https://127.0.0.1:${(wire.#server.address() as AddressInfo).port}`;
+    cluster.server = `https://${wire.address}`;
     await writeFile(through, stringify(config), { mode: 0o600 });
     return wire;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   cut(): void {
