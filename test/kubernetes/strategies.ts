@@ -1,32 +1,37 @@
 import type { DeployRequest } from '../../contract/deploy.js';
 import type { ActivityName } from '../support/faults.js';
 
-/** Every strategy, small and quick; after which activities it is aborted, and after which its worker is killed. */
-export const strategies: {
+/** A strategy, small and quick; after which activities it is aborted, and after which its worker is killed, in order. */
+export type Plan = {
   strategy: NonNullable<DeployRequest['strategy']>;
   aborts: readonly ActivityName[];
   kills: readonly ActivityName[];
-}[] = [
-  {
-    strategy: { kind: 'rolling', maxSurge: 1 },
-    aborts: ['rollout', 'verify', 'roll'],
-    kills: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
+};
+
+export const rolling: Plan = {
+  strategy: { kind: 'rolling', maxSurge: 1 },
+  aborts: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
+  kills: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
+};
+
+export const blueGreen: Plan = {
+  strategy: { kind: 'blueGreen', keep: '3s' },
+  aborts: ['verify', 'promote', 'shift'],
+  kills: ['verify', 'promote', 'shift'],
+};
+
+export const canary: Plan = {
+  strategy: {
+    kind: 'canary',
+    steps: [
+      { weight: 20, for: '2s' },
+      { weight: 50, for: '2s' },
+    ],
+    analysis: { minRequests: 10, patience: '20s' },
   },
-  {
-    strategy: { kind: 'blueGreen', keep: '3s' },
-    aborts: ['verify', 'promote', 'shift'],
-    kills: ['verify', 'promote', 'shift'],
-  },
-  {
-    strategy: {
-      kind: 'canary',
-      steps: [
-        { weight: 20, for: '2s' },
-        { weight: 50, for: '2s' },
-      ],
-      analysis: { minRequests: 10, patience: '20s' },
-    },
-    aborts: ['share', 'analyse', 'promote', 'shift'],
-    kills: [],
-  },
-];
+  aborts: ['share', 'analyse', 'promote', 'shift'],
+  // Both of its steps.
+  kills: ['share', 'analyse', 'share', 'analyse', 'promote', 'shift'],
+};
+
+export const strategies: readonly Plan[] = [rolling, blueGreen, canary];

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { WorkflowHandle } from '@temporalio/client';
+import { holdPart, killPart, releasePart } from '../support/cluster.js';
+import { Harbour } from '../support/harbour.js';
+
+describe('a cluster with parts away', () => {
+  let harbour: Harbour;
+  let model: string;
+  before(async () => {
+    harbour = await Harbour.open();
+    model = await harbour.serving();
+  });
+  after(() => harbour.close());
+
+  /** Deploys weights that take their time to load, so that there is a rollout to disturb. */
+  async function rollOut(greeting: string, delayMs: number): Promise<WorkflowHandle> {
+    const handle = await harbour.yard.deploy(await harbour.newer(model, { greeting, delayMs }));
+    await untilStage(handle, 'rollout');
+    return handle;
+  }
+
+  /** Waits until a deployment has entered a stage. */
+  async function untilStage(handle: WorkflowHandle, name: string): Promise<void> {
+    for (const end = Date.now() + 120_000; ; await delay(100)) {
+      const { stages, failure } = await harbour.yard.status(handle);
+      const stage = stages.find((each) => each.name === name);
+      if (stage && stage.state !== 'pending') return;
+      assert.ok(Date.now() < end && !failure, `"${name}" is not entered: ${failure?.message}`);
+    }
+  }
+
+  test('the apiserver away while a failed release is taken back: the undo ends', async () => {
+    const objects = await harbour.objects(model);
+    await harbour.retrain(model, { wrong: true });
+    const handle = await harbour.yard.deploy(harbour.request(model));
+    await untilStage(handle, 'verify');
+    await holdPart('apiserver');
+    await delay(5_000);
+    await releasePart('apiserver');
+    assert.equal((await harbour.yard.failure(handle)).type, 'VerificationFailed');
+    assert.deepEqual(await harbour.objects(model), objects);
+    await harbour.yard.assertNothingLeft();
+  });
+
+  test('the apiserver away for 60 s in the middle of a rollout: it goes on by itself, no request is lost', async () => {
+    await harbour.losesNone(model, async () => {
+      const handle = await rollOut('Bye', 4_000);
+      await delay(1_500);
+      await holdPart('apiserver');
+      try {
+        await delay(60_000);
+      } finally {
+        await releasePart('apiserver');
+      }
+      await handle.result();
+    });
+    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Bye, Ada!');
+    await harbour.yard.assertNothingLeft();
+  });
+
+  test('one part after the other killed in a rollout: it goes on by itself, no request is lost', async () => {
+    await harbour.losesNone(model, async () => {
+      const handle = await rollOut('Welcome back', 10_000);
+      for (const part of [
+        ...(['etcd', 'controller-manager', 'kubelet'] as const),
+        ...(['containerd', 'scheduler', 'proxy'] as const),
+      ]) {
+        await delay(1_000);
+        await killPart(part, 'SIGKILL');
+      }
+      const { stages, state } = await harbour.yard.status(handle);
+      assert.equal(state, 'running');
+      assert.equal(stages.find(({ name }) => name === 'verify')?.state, 'pending', 'killed in the rollout');
+      await handle.result();
+    });
+    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome back, Ada!');
+    await harbour.yard.assertNothingLeft();
+  });
+});
