@@ -3,9 +3,9 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import pRetry from 'p-retry';
 import { createActivities, type Activities } from '../activities/index.js';
 import { taskQueue } from '../contract/deployment.js';
-import { messageOf } from '../contract/errors.js';
+import { messageOf, Refused } from '../contract/errors.js';
 import type { Stack, TemporalConfig } from '../contract/stack.js';
-import { openPlatform } from '../platform/open.js';
+import { openPlatform, type Platform } from '../platform/open.js';
 import { temporalConnection } from '../platform/temporal.js';
 import { temporalFault } from '../platform/temporal-fault.js';
 import { versioned, type WorkerVersion } from './version.js';
@@ -28,6 +28,8 @@ export async function runWorker(stack: Stack, { onReady, version, wrap }: Worker
     connectTemporal(stack.temporal),
     patiently('the catalog', () => openPlatform(stack)),
   ]);
+  const stopped = new AbortController();
+  const prepared = prepareStorage(platform, stopped.signal);
   try {
     const activities = createActivities(platform, new Client({ connection, namespace }));
     const worker = await Worker.create({
@@ -50,9 +52,26 @@ export async function runWorker(stack: Stack, { onReady, version, wrap }: Worker
     await onReady();
     await running;
   } finally {
+    stopped.abort();
+    await prepared;
     await platform.catalog.close();
     await connection.close();
     await native.close();
+  }
+}
+
+/** Beside the worker: what it runs waits for storage by itself, and whoever may not change the bucket is told once. */
+async function prepareStorage({ storage }: Platform, signal: AbortSignal): Promise<void> {
+  try {
+    await pRetry(() => storage.prepare(signal), {
+      ...{ retries: Infinity, maxTimeout: 5_000, signal },
+      shouldRetry: ({ error }) => !(error instanceof Refused),
+    });
+  } catch (error) {
+    if (signal.aborted) return;
+    console.error(
+      `${messageOf(error)}: without versions, what a deployment reads may be overwritten meanwhile`,
+    );
   }
 }
 

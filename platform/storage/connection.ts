@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { Client, S3Error } from 'minio';
 import pRetry, { AbortError } from 'p-retry';
 import { Agent, request } from 'undici';
+import { messageOf, Refused } from '../../contract/errors.js';
 import type { Stack } from '../../contract/stack.js';
 
 export type S3Config = Stack['s3'];
@@ -44,17 +45,31 @@ export function connectS3(config: S3Config): S3 {
 
 /**
  * Makes the bucket where it is missing and lets it keep versions: that is what pins the bytes a deployment reads.
- * Idempotent.
+ * Idempotent. Throws `Refused` where the key may not; every error names the bucket and the server.
  */
-export async function ensureBucket(config: S3Config): Promise<void> {
+export async function ensureBucket(config: S3Config, signal?: AbortSignal): Promise<void> {
   const { client, bucket } = connectS3(config);
-  if (!(await attempt(`looking for bucket "${bucket}"`, () => client.bucketExists(bucket))))
-    await client.makeBucket(bucket).catch((error: unknown) => {
-      if (codeOf(error) !== 'BucketAlreadyOwnedByYou') throw error;
-    });
-  await attempt(`enabling versions of bucket "${bucket}"`, () =>
-    client.setBucketVersioning(bucket, { Status: 'Enabled' }),
+  const tried = async <T>(doing: string, call: () => Promise<T>): Promise<T> => {
+    const described = `${doing} bucket "${bucket}" at ${config.endpoint}`;
+    try {
+      return await attempt(described, call, signal);
+    } catch (cause) {
+      throw isFinal(cause)
+        ? new Refused('InvalidInput', `${described}: ${messageOf(cause)}`, {}, { cause })
+        : cause;
+    }
+  };
+  if (!(await tried('looking for', () => client.bucketExists(bucket))))
+    await tried('making', () =>
+      client.makeBucket(bucket).catch((error: unknown) => {
+        if (codeOf(error) !== 'BucketAlreadyOwnedByYou') throw error;
+      }),
+    );
+  const { Status: status } = await tried('asking about versions of', () =>
+    client.getBucketVersioning(bucket),
   );
+  if (status !== 'Enabled')
+    await tried('enabling versions of', () => client.setBucketVersioning(bucket, { Status: 'Enabled' }));
 }
 
 const dispatcher = new Agent({

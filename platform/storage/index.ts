@@ -8,6 +8,8 @@ export type StoredArtifact = { model: string; kind: ArtifactKind; name: string; 
 
 /** Where models live. One implementation a file; `s3.ts` is the first. */
 export interface Storage {
+  /** Makes the place where artifacts lie if it is missing, and lets it keep versions. Idempotent; throws where it may not. */
+  prepare(signal?: AbortSignal): Promise<void>;
   /** Artifacts of a model: weights newest date first. Objects whose names are not dates are left out. */
   list(model: string, kind: ArtifactKind): Promise<StoredArtifact[]>;
   /** Current versions whose keys begin with `prefix`, by key. */

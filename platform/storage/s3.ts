@@ -7,6 +7,7 @@ import type { ObjectVersion } from '../../contract/pipeline.js';
 import {
   attempt,
   connectS3,
+  ensureBucket,
   isMissing,
   modified,
   pin,
@@ -19,13 +20,21 @@ import { artifactKey, type Storage, type StoredArtifact } from './index.js';
 import { resumingStream } from './resume.js';
 import { listVersions } from './versions.js';
 
-/** Storage in an S3 bucket, which should keep versions (`ensureBucket`): only then stays what was pinned readable. */
+/** Storage in an S3 bucket, which should keep versions: only then stays what was pinned readable. */
 export function s3Storage(config: S3Config): Storage {
-  return new S3Storage(connectS3(config));
+  return new S3Storage(config);
 }
 
 class S3Storage implements Storage {
-  constructor(readonly s3: S3) {}
+  readonly s3: S3;
+
+  constructor(readonly config: S3Config) {
+    this.s3 = connectS3(config);
+  }
+
+  async prepare(signal?: AbortSignal): Promise<void> {
+    await ensureBucket(this.config, signal);
+  }
 
   async list(model: string, kind: ArtifactKind): Promise<StoredArtifact[]> {
     const [before, after] = artifactKey(model, kind, '*').split('*') as [string, string];

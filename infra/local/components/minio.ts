@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Client } from 'minio';
+import { ensureBucket } from '../../../platform/storage/connection.js';
 import type { Component, Local } from './component.js';
 import { answers } from './answers.js';
 import { ensureProcess, problemOf, runningPid, stopServer, type ServerProcess } from './server-process.js';
@@ -13,7 +13,6 @@ export function minio({ home, ports, settings, tools, report, signal }: Local): 
   const folder = join(home.data, 'minio');
   // Certificates in the user's home folder would turn on TLS.
   const certificates = join(home.run, 'minio-certs');
-  const client = new Client({ endPoint: '127.0.0.1', port: ports.s3, useSSL: false, accessKey, secretKey });
   const server: ServerProcess = {
     home,
     name: 'minio',
@@ -45,8 +44,7 @@ export function minio({ home, ports, settings, tools, report, signal }: Local): 
     url: `http://127.0.0.1:${ports.s3Console}`,
     async ensure() {
       const done = await ensureProcess(server);
-      if (!(await client.bucketExists(bucket))) await client.makeBucket(bucket);
-      await client.setBucketVersioning(bucket, { Status: 'Enabled' });
+      await ensureBucket({ endpoint: `http://127.0.0.1:${ports.s3}`, accessKey, secretKey, bucket }, signal);
       return done;
     },
     stop: () => stopServer(server),
