@@ -4,7 +4,7 @@ import type { Watch } from '../index.js';
 import { whyNotReady } from '../readiness.js';
 
 /** Milliseconds between two attempts, and in all; controllers may take half a minute to find back to an apiserver. */
-const [interval, patience] = [100, 60_000];
+const [interval, patience] = [50, 60_000];
 
 /**
  * Waits until a workload that the cluster calls ready answers so at the address that gateways use: nodes learn of new
