@@ -12,6 +12,7 @@ import { execa } from 'execa';
 import { goBuild } from '../../infra/local/tools/go.js';
 import { isAtLeast } from '../../infra/local/tools/path.js';
 import { getTool, type Source, type Tool } from '../../infra/local/tools/tool.js';
+import { selfSigned } from '../support/certificates.js';
 
 const signal = new AbortController().signal;
 
@@ -119,21 +120,15 @@ describe('downloading a tool', () => {
   const files = new Map<string, Buffer>();
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'slipway-download-'));
-    const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-    await execa('openssl', [
-      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=localhost'],
-      ...['-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate],
-    ]);
-    server = createServer(
-      { key: await readFile(key), cert: await readFile(certificate) },
-      (request, response) => {
-        const file = files.get(request.url ?? '');
-        if (request.url === '/moved') response.writeHead(302, { location: '/tool.tar.gz' }).end();
-        else if (request.url === '/unsafe') response.writeHead(302, { location: 'http://localhost/' }).end();
-        else if (file) response.writeHead(200, { 'content-length': file.length }).end(file);
-        else response.writeHead(404).end();
-      },
-    ).listen(0, 'localhost');
+    const { key, certificate } = await selfSigned('DNS:localhost');
+    await writeFile(join(folder, 'certificate.pem'), certificate);
+    server = createServer({ key, cert: certificate }, (request, response) => {
+      const file = files.get(request.url ?? '');
+      if (request.url === '/moved') response.writeHead(302, { location: '/tool.tar.gz' }).end();
+      else if (request.url === '/unsafe') response.writeHead(302, { location: 'http://localhost/' }).end();
+      else if (file) response.writeHead(200, { 'content-length': file.length }).end(file);
+      else response.writeHead(404).end();
+    }).listen(0, 'localhost');
     await once(server, 'listening');
     url = `https://localhost:${(server.address() as AddressInfo).port}`;
     await mkdir(join(folder, 'content'));

@@ -59,6 +59,16 @@ export class Authority {
   }
 }
 
+/** PEM texts of a key and a certificate that it signed itself, for `alternative`: `DNS:localhost`, `IP:10.0.0.1`. */
+export async function selfSigned(alternative: string): Promise<{ key: string; certificate: string }> {
+  const { stdout: pem } = await openssl(
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', '-', '-out', '-', '-days', '2'],
+    ...['-subj', '/CN=test', '-addext', `subjectAltName=${alternative}`],
+  );
+  const from = pem.indexOf('-----BEGIN CERTIFICATE-----');
+  return { key: pem.slice(0, from), certificate: pem.slice(from) };
+}
+
 const filesOf = (folder: string, name: string): Certificate => ({
   certificateFile: join(folder, `${name}.crt`),
   keyFile: join(folder, `${name}.key`),
