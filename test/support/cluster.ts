@@ -46,7 +46,8 @@ export async function testCluster(): Promise<TestCluster> {
     },
     kubectl: async (args, { input } = {}) => {
       const { stdout } = await execa(kubectlPath, args, {
-        env: { KUBECONFIG: kubeconfig },
+        // What it keeps of the API would lie in the user's home.
+        env: { KUBECONFIG: kubeconfig, KUBECACHEDIR: join(findHome().run, 'kubectl') },
         ...(input === undefined ? { stdin: 'ignore' } : { input }),
       });
       return stdout;
