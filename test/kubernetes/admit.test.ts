@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { V1Pod } from '@kubernetes/client-node';
 import { SlipwayError, type FailureType } from '../../contract/errors.js';
 import { digestOf, type ImageRef } from '../../contract/names.js';
@@ -10,8 +10,7 @@ import { countCluster } from '../../platform/targets/kubernetes/count.js';
 import { labels } from '../../platform/targets/kubernetes/objects/labels.js';
 import { neededPermissions } from '../../platform/targets/kubernetes/admission/permissions.js';
 import { testCluster } from '../support/cluster.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import { Berth, withBerth } from './berth.js';
 
 const { stack, kubectl } = await testCluster();
 const everything =
@@ -20,11 +19,7 @@ const everything =
 describe('what is found out about a rollout before it', () => {
   let image: ImageRef;
   let berth: Berth;
-  before(async () => {
-    image = await probeImage(stack);
-    berth = await Berth.open();
-  });
-  after(async () => await berth.close());
+  withBerth((...given) => ([berth, image] = given));
 
   const refused = (type: FailureType, text: RegExp) => (error: unknown) => {
     assert.ok(error instanceof SlipwayError, String(error));

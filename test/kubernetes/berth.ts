@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import type { ServeSpec } from '../../contract/deploy.js';
 import { KubernetesSpec } from '../../contract/kubernetes.js';
 import type { ImageRef } from '../../contract/names.js';
@@ -13,6 +14,7 @@ import { connect, type Cluster, type ClusterOptions } from '../../platform/targe
 import { kubernetesTargetOn } from '../../platform/targets/kubernetes/index.js';
 import type { ReplicaSet, Takeover, Target, Watch } from '../../platform/targets/index.js';
 import { testCluster, type TestCluster } from '../support/cluster.js';
+import { probeImage } from '../targets/probe.js';
 
 /** An installation of its own in a namespace of its own, so that tests do not meet each other's objects. */
 export class Berth {
@@ -157,6 +159,17 @@ export class Berth {
     await this.test.kubectl(['delete', 'namespace', this.name, '--wait=false']);
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true });
   }
+}
+
+/** Called in a `describe`: its tests have a berth, and the image of a probe to start there. Handed over before the first. */
+export function withBerth(hand: (berth: Berth, image: ImageRef) => void): void {
+  let berth: Berth;
+  before(async () => {
+    const image = await probeImage((await testCluster()).stack);
+    berth = await Berth.open();
+    hand(berth, image);
+  });
+  after(async () => await berth?.close());
 }
 
 const optionsOf = (

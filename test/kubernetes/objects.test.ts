@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Deployment, V1Pod, V1Secret, V1Service } from '@kubernetes/client-node';
 import { request } from 'undici';
@@ -11,20 +11,12 @@ import { countCluster } from '../../platform/targets/kubernetes/count.js';
 import { ApplyConflict } from '../../platform/targets/kubernetes/apiserver/errors.js';
 import { annotations, labels } from '../../platform/targets/kubernetes/objects/labels.js';
 import { deployment } from '../../platform/targets/kubernetes/objects/workload.js';
-import { testCluster } from '../support/cluster.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
-
-const { stack } = await testCluster();
+import { Berth, withBerth } from './berth.js';
 
 describe("a release's objects in a cluster", () => {
   let image: ImageRef;
   let berth: Berth;
-  before(async () => {
-    image = await probeImage(stack);
-    berth = await Berth.open();
-  });
-  after(async () => await berth.close());
+  withBerth((...given) => ([berth, image] = given));
 
   test('a pod of its own user, with nothing it could write to or gain', async () => {
     const set = berth.set(image, { replicas: 1 });
