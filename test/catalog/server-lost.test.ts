@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
+import { untilTrue } from '../support/until.js';
 import { grantTo, run, ship, shiftUnder } from './fixtures.js';
 import { OwnPostgres } from './own-postgres.js';
 
@@ -24,9 +25,9 @@ describe('PostgreSQL goes away', () => {
   test('calls fail soon while it is away and work when it is back; changes are told again', async () => {
     let told = 0;
     const unlisten = await catalog.onRoutesChanged(() => (told += 1));
-    await until(() => told === 1);
+    await untilTrue(() => told === 1);
     const shipped = await ship(catalog, 'iris', 'a');
-    await until(() => told === 2);
+    await untilTrue(() => told === 2);
     await server.kill();
     const started = Date.now();
     await assert.rejects(catalog.getRoute('iris'), /asking the catalog: /);
@@ -34,10 +35,10 @@ describe('PostgreSQL goes away', () => {
     assert.ok(Date.now() - started < 6_000, 'fails soon');
     await delay(1_500);
     await server.restart();
-    await until(() => told === 3);
+    await untilTrue(() => told === 3);
     assert.deepEqual(await catalog.getRoute('iris'), shipped);
     await ship(catalog, 'iris', 'b');
-    await until(() => told >= 4);
+    await untilTrue(() => told >= 4);
     await unlisten();
   });
 
@@ -79,7 +80,7 @@ describe('PostgreSQL goes away', () => {
     const before = await catalog.getService('cut');
     const shifting = shiftUnder(catalog, grant);
     const cut = assert.rejects(shifting, /asking the catalog: /);
-    await until(async () => {
+    await untilTrue(async () => {
       const { rows } = await admin.query(
         `select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'`,
       );
@@ -129,8 +130,3 @@ test('four processes that open a new database at once make one schema', async ()
     await server.close();
   }
 });
-
-async function until(holds: () => boolean | Promise<boolean>, budget = 10_000): Promise<void> {
-  for (const end = Date.now() + budget; !(await holds()); await delay(20))
-    assert.ok(Date.now() < end, 'it did not come about');
-}

@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { problemOf, until } from './fixtures.js';
+import { problemOf } from './fixtures.js';
 import { GatewayWorld } from './world.js';
+import { untilTrue } from '../support/until.js';
 
 describe('bodies and headers through the gateway', () => {
   let world: GatewayWorld;
@@ -123,7 +124,7 @@ describe('bodies and headers through the gateway', () => {
       await delay(1);
     }
     socket.write(`${post(service, { 'content-length': '2' })}{}`);
-    await until(() => answers.split('too odd').length === 3);
+    await untilTrue(() => answers.split('too odd').length === 3);
     socket.destroy();
   });
 

@@ -7,7 +7,8 @@ import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
 import { OwnPostgres } from '../catalog/own-postgres.js';
 import { Traffic } from '../support/traffic.js';
-import { acknowledged, routeTo, TestGateway, until, Upstream } from './fixtures.js';
+import { untilTrue } from '../support/until.js';
+import { acknowledged, routeTo, TestGateway, Upstream } from './fixtures.js';
 
 describe('the gateway without the catalog', () => {
   let server: OwnPostgres;
@@ -45,7 +46,7 @@ describe('the gateway without the catalog', () => {
     assert.match(await (await fetch(`${gateway.url}/healthz`)).text(), /"catalog":"away"/);
     await server.restart();
     const { version } = await routeTo(catalog, 'iris', [two.url]);
-    await until(async () => (await catalog.livingGateways()).some((each) => each.version >= version));
+    await untilTrue(async () => (await catalog.livingGateways()).some((each) => each.version >= version));
     assert.equal(await gateway.output('iris'), 'two');
     await traffic.stop();
     assert.deepEqual(traffic.failures, []);
@@ -88,7 +89,7 @@ describe('the gateway without the catalog', () => {
     const living = async () => (await catalog.livingGateways()).find(({ id }) => id === 'slow')?.version;
     assert.equal(await living(), 0);
     proceed();
-    await until(async () => (await living()) === version);
+    await untilTrue(async () => (await living()) === version);
     await slow.close();
     await gateway.start();
   });
@@ -110,7 +111,7 @@ describe('the gateway without the catalog', () => {
     }
     await gateway.start();
     await server.restart();
-    await until(async () => (await gateway.predict('iris')).status === 200);
+    await untilTrue(async () => (await gateway.predict('iris')).status === 200);
   });
 
   test('a catalog made anew, counting from the start again, is followed', async () => {

@@ -5,7 +5,8 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connections } from '../../contract/serving.js';
 import { Traffic } from '../support/traffic.js';
-import { until, type Upstream } from './fixtures.js';
+import { untilTrue } from '../support/until.js';
+import { type Upstream } from './fixtures.js';
 import { GatewayWorld } from './world.js';
 
 /** One address for several servers, as a Service is for its pods: it decides once for each connection, by chance. */
@@ -91,7 +92,7 @@ describe('connections to replicas that share an address', () => {
     await Promise.all(Array.from({ length: 5 }, () => world.gateway.output(service)));
     assert.ok(balancer.sockets.size > 0);
     const idle = Date.now();
-    await until(() => balancer.sockets.size === 0);
+    await untilTrue(() => balancer.sockets.size === 0);
     const took = Date.now() - idle;
     assert.ok(took < connections.linger - 1_000, `closed after ${took} ms`);
     balancer.close();

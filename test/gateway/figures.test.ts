@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { latencyAt, type TrafficFigures } from '../../contract/traffic.js';
-import { until, type Upstream } from './fixtures.js';
+import { untilTrue } from '../support/until.js';
+import { type Upstream } from './fixtures.js';
 import { GatewayWorld } from './world.js';
 
 describe('the gateway counts what it sends to each release', () => {
@@ -20,7 +21,7 @@ describe('the gateway counts what it sends to each release', () => {
 
   const live = (): Promise<TrafficFigures> => world.catalog.trafficOf(service, `${service}.r1`);
   async function counted(requests: number, release = `${service}.r1`): Promise<TrafficFigures> {
-    await until(async () => (await world.catalog.trafficOf(service, release)).requests >= requests);
+    await untilTrue(async () => (await world.catalog.trafficOf(service, release)).requests >= requests);
     // More of them would come with the next report.
     await delay(1_200);
     const figures = await world.catalog.trafficOf(service, release);

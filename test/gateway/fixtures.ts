@@ -11,6 +11,7 @@ import { startGateway, type Gateway, type GatewayOptions } from '../../api/gatew
 import type { Grant, Route } from '../../contract/pipeline.js';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { grantTo, shiftUnder } from '../catalog/fixtures.js';
+import { untilTrue } from '../support/until.js';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
@@ -128,15 +129,10 @@ export async function routeTo(catalog: Catalog, service: string, urls: string[])
 
 /** Waits as a deployment does: until every living gateway serves the version. */
 export async function acknowledged(catalog: Catalog, version: number, budget = 10_000): Promise<void> {
-  await until(async () => {
+  await untilTrue(async () => {
     const living = await catalog.livingGateways();
     return living.length > 0 && living.every((gateway) => gateway.version >= version);
   }, budget);
-}
-
-export async function until(holds: () => boolean | Promise<boolean>, budget = 10_000): Promise<void> {
-  for (const end = Date.now() + budget; !(await holds()); await delay(20))
-    assert.ok(Date.now() < end, 'it did not come about');
 }
 
 /** What an answer says went wrong. */

@@ -14,7 +14,7 @@ import { BuildWorld } from '../build/world.js';
 import { Berth } from '../kubernetes/berth.js';
 import { holdPart, releasePart } from '../support/cluster.js';
 import { Traffic } from '../support/traffic.js';
-import { until } from './fixtures.js';
+import { untilTrue } from '../support/until.js';
 import { GatewayWorld } from './world.js';
 
 const path = '/v1/models/iris/predict';
@@ -88,8 +88,8 @@ describe('pods come and go behind one address', () => {
     ).length;
   /** So many are ready, and those that end are gone. */
   async function settled(count: number): Promise<void> {
-    await until(async () => (await ready()) === count, 90_000);
-    await until(async () => (await berth.get<{ items: V1Pod[] }>('pods')).items.length === count, 60_000);
+    await untilTrue(async () => (await ready()) === count, 90_000);
+    await untilTrue(async () => (await berth.get<{ items: V1Pod[] }>('pods')).items.length === count, 60_000);
   }
 
   test('100 requests a second through the gateway, and a client with connections of its own, lose none', async (t) => {
@@ -129,7 +129,7 @@ describe('pods come and go behind one address', () => {
     const names = (await pods()).map(({ metadata }) => metadata!.name!);
     const deleted = Date.now();
     await berth.kubectl('delete', 'pod', ...names, '--wait=false');
-    await until(async () => (await ready()) > 0, 90_000);
+    await untilTrue(async () => (await ready()) > 0, 90_000);
     const gap = Date.now() - deleted;
     await settled(3);
     await through.stop();

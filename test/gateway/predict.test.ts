@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { problemOf, until } from './fixtures.js';
+import { problemOf } from './fixtures.js';
 import { GatewayWorld } from './world.js';
+import { untilTrue } from '../support/until.js';
 
 describe('predictions through the gateway', () => {
   let world: GatewayWorld;
@@ -121,9 +122,9 @@ describe('predictions through the gateway', () => {
     await world.route(service, slow.url);
     const leaving = new AbortController();
     const asked = assert.rejects(world.gateway.predict(service, '{}', { signal: leaving.signal }));
-    await until(() => slow.requests.length === 1);
+    await untilTrue(() => slow.requests.length === 1);
     leaving.abort();
     await asked;
-    await until(() => ended);
+    await untilTrue(() => ended);
   });
 });

@@ -7,7 +7,8 @@ import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
 import { OwnPostgres } from '../catalog/own-postgres.js';
 import { Traffic } from '../support/traffic.js';
-import { acknowledged, routeTo, TestGateway, until, Upstream } from './fixtures.js';
+import { untilTrue } from '../support/until.js';
+import { acknowledged, routeTo, TestGateway, Upstream } from './fixtures.js';
 
 describe('routes move under traffic', () => {
   let server: OwnPostgres;
@@ -98,10 +99,10 @@ describe('routes move under traffic', () => {
     const [gateway] = gateways;
     await acknowledged(catalog, (await routeTo(catalog, 'long', [old.url])).version);
     const answer = gateway!.predict('long').then((response) => response.text());
-    await until(() => old.requests.length === 1);
+    await untilTrue(() => old.requests.length === 1);
     const moved = Date.now();
     const { version } = await routeTo(catalog, 'long', [fresh.url]);
-    await until(async () => (await gateway!.output('long')) === 'new', 1_000);
+    await untilTrue(async () => (await gateway!.output('long')) === 'new', 1_000);
     await acknowledged(catalog, version);
     assert.ok(Date.now() - moved < 6_500, `acknowledged after ${Date.now() - moved} ms`);
     assert.equal(await answer, '012345678910111213.');
@@ -128,7 +129,7 @@ describe('routes move under traffic', () => {
     assert.ok((await catalog.livingGateways()).some(({ id }) => id === 'third'));
     const { url } = third;
     const asked = third.output('ending');
-    await until(() => slow.requests.length === 1);
+    await untilTrue(() => slow.requests.length === 1);
     const stopped = third.stop();
     assert.equal(await asked, 'late');
     await stopped;

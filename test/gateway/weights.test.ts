@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Traffic } from '../support/traffic.js';
-import { acknowledged, until, type Upstream } from './fixtures.js';
+import { untilTrue } from '../support/until.js';
+import { acknowledged, type Upstream } from './fixtures.js';
 import { GatewayWorld } from './world.js';
 
 describe('the traffic is divided by weight', () => {
@@ -140,6 +141,6 @@ describe('the traffic is divided by weight', () => {
     const response = await fetch(`${world.gateway.url}/v1/models/${service}`);
     assert.match(await response.text(), new RegExp(`"release":"${release}","replicas":1,"weight":20`));
     await world.server.restart();
-    await until(async () => (await world.catalog.livingGateways()).length > 0);
+    await untilTrue(async () => (await world.catalog.livingGateways()).length > 0);
   });
 });

@@ -1,26 +1,18 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { SlipwayError } from '../../contract/errors.js';
 import type { ImageRef } from '../../contract/names.js';
 import { ask } from '../../platform/targets/kubernetes/apiserver/ask.js';
-import { testCluster } from '../support/cluster.js';
-import { until } from '../support/until.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import { untilTrue } from '../support/until.js';
+import { withBerth, type Berth } from './berth.js';
 import { denyingWebhook } from './webhook.js';
-
-const { stack } = await testCluster();
 
 describe('what a cluster refuses', () => {
   let image: ImageRef;
   let berth: Berth;
-  before(async () => {
-    image = await probeImage(stack);
-    berth = await Berth.open();
-  });
-  after(async () => await berth.close());
+  withBerth((...given) => ([berth, image] = given));
 
   const readPods = (of: Berth, options: Parameters<typeof ask>[3] = {}) =>
     ask(of.cluster, 'listing pods', () => of.cluster.core.listNamespacedPod({ namespace: of.name }), options);
@@ -62,13 +54,13 @@ describe('what a cluster refuses', () => {
     await berth.kubectl('create', 'serviceaccount', 'leaver');
     let refusal: unknown;
     // The apiserver remembers for some seconds whom it has let in.
-    await became(async () => {
+    await untilTrue(async () => {
       refusal = await readPods(leaver).then(
         () => undefined,
         (error: unknown) => error,
       );
       return refusal !== undefined;
-    });
+    }, 60_000);
     assert.ok(refusal instanceof SlipwayError);
     assert.match(
       refusal.message,
@@ -132,7 +124,7 @@ describe('what a cluster refuses', () => {
     };
     try {
       // Policies take effect a moment after they were made, which may be between trying and making.
-      await became(denied(/trying service "iris--r9".*no ports on nodes, please/));
+      await untilTrue(denied(/trying service "iris--r9".*no ports on nodes, please/), 60_000);
       assert.equal(await workloads(), '');
     } finally {
       for (const kind of ['validatingadmissionpolicybinding', 'validatingadmissionpolicy'])
@@ -140,8 +132,9 @@ describe('what a cluster refuses', () => {
     }
     const webhook = await denyingWebhook(berth, 'not on a Friday');
     try {
-      await became(
+      await untilTrue(
         denied(/trying deployment "iris--r9".*admission webhook "no\.slipway\.test" denied.*not on a Friday/),
+        60_000,
       );
       assert.equal(await workloads(), '');
     } finally {
@@ -164,7 +157,3 @@ describe('what a cluster refuses', () => {
     assert.throws(() => berth.other(context), /context "nope" names no cluster/);
   });
 });
-
-/** Waits until it is so. */
-const became = (check: () => Promise<boolean>): Promise<true> =>
-  until(async () => ((await check()) ? true : null));

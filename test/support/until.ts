@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Asks again until there is an answer. */
@@ -7,4 +8,10 @@ export async function until<T>(ask: () => Promise<T | null>, budget = 60_000): P
     if (answer !== null) return answer;
     if (Date.now() > end) throw new Error('waiting: in vain');
   }
+}
+
+/** Waits until it is so. */
+export async function untilTrue(holds: () => boolean | Promise<boolean>, budget = 10_000): Promise<void> {
+  for (const end = Date.now() + budget; !(await holds()); await delay(20))
+    assert.ok(Date.now() < end, 'it did not come about');
 }
