@@ -41,15 +41,16 @@ function lanesFor(files) {
     1,
     Math.min(3, availableParallelism() * 2 - 1, Math.floor(totalmem() / (4 * gibibyte))),
   );
-  const wanted = [clustered > 0, clustered < files.length, clustered > 1].map((needed, index) =>
-    needed ? { cluster: index !== 1 } : null,
-  );
   const base = randomInt(1000, 1800) * 10;
-  return wanted
-    .filter(Boolean)
+  return [
+    { needed: clustered > 0, cluster: true },
+    { needed: clustered < files.length, cluster: false },
+    { needed: clustered > 1, cluster: true },
+  ]
+    .filter(({ needed }) => needed)
     .slice(0, most)
-    .map((lane, index) => ({
-      ...lane,
+    .map(({ cluster }, index) => ({
+      cluster,
       name: `lane ${index + 1}`,
       home: `h${index + 1}`,
       portBase: base + index * 300,

@@ -64,7 +64,9 @@ export async function runWorker(stack: Stack, { onReady, version, wrap }: Worker
 async function prepareStorage({ storage }: Platform, signal: AbortSignal): Promise<void> {
   try {
     await pRetry(() => storage.prepare(signal), {
-      ...{ retries: Infinity, maxTimeout: 5_000, signal },
+      retries: Infinity,
+      maxTimeout: 5_000,
+      signal,
       shouldRetry: ({ error }) => !(error instanceof Refused),
     });
   } catch (error) {
