@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from './bootstrap.mjs';
 
+const failuresReporter = join(root, 'scripts', 'failures-reporter.mjs');
+
 export class TestRun {
   counts = { tests: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
   failures = [];
@@ -67,17 +69,21 @@ export class TestRun {
   /** Runs test files and counts their tests. `options` are those of `node --test`. */
   async tests(name, files, options, how = {}) {
     if (files.length === 0 || this.interrupted) return;
-    const tap = join(this.folder, `tap-${(this.#reports += 1)}`);
-    const reporters = [
-      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
-      ...['--test-reporter=tap', `--test-reporter-destination=${tap}`],
-    ];
+    const number = (this.#reports += 1);
+    const tap = join(this.folder, `tap-${number}`);
+    const failures = join(this.folder, `failures-${number}`);
+    const reporters = Object.entries({ spec: 'stdout', tap, [failuresReporter]: failures }).flatMap(
+      ([reporter, to]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${to}`],
+    );
     const args = ['--enable-source-maps', '--test', ...options, ...reporters, ...files];
     await this.step(name, process.execPath, args, { ...how, whole: this.#sideBySide });
     // Interrupted at once, the runner has written nothing.
-    const report = existsSync(tap) ? readFileSync(tap, 'utf8') : '';
+    const [report, failed] = [tap, failures].map((file) =>
+      existsSync(file) ? readFileSync(file, 'utf8') : '',
+    );
     for (const [, key, count] of report.matchAll(/^# (\w+) (\d+)$/gm))
       if (key in this.counts) this.counts[key] += Number(count);
+    if (failed !== '') this.failures.push(failed.trimEnd());
   }
 
   removeFolder() {
