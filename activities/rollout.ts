@@ -2,7 +2,13 @@ import type { Grant, Release, Replica } from '../contract/pipeline.js';
 import { replicasOf, type Strategy } from '../contract/strategy.js';
 import { keptReplicas, liveReplicas } from '../platform/live.js';
 import { targetOf, type Platform } from '../platform/open.js';
-import type { PlannedReplica, ReplicaSet, Takeover, Target } from '../platform/targets/index.js';
+import type {
+  PlannedReplica,
+  ReplicaSet,
+  PlannedTakeover,
+  Takeover,
+  Target,
+} from '../platform/targets/index.js';
 import { attend, type Watch } from './attend.js';
 import { perform } from './journal.js';
 
@@ -38,7 +44,7 @@ export const rolloutActivities = (platform: Platform) => ({
 async function noteRoom(
   { catalog }: Platform,
   target: Target,
-  { set, strategy, live }: Omit<Takeover, 'replicas'>,
+  { set, strategy, live }: PlannedTakeover,
   watch: Watch,
 ): Promise<void> {
   if (strategy.kind !== 'rolling' || live.length === 0) return;

@@ -32,7 +32,7 @@ export async function admitRollout(
   const image = candidate.image ?? { ...platform.stack.base, repository: repositoryOf(model) };
   const set: ReplicaSet = { grant, release: id, model, image, spec, role: 'serve' };
   const live = await liveReplicas(platform, service, candidate);
-  return [...(await target.admit(set, strategy, live, watch)), ...judged];
+  return [...(await target.admit({ set, strategy, live }, watch)), ...judged];
 }
 
 /** An analysis that could never hold is refused before the first step, not after it. */

@@ -32,7 +32,7 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
   const place = (set: ReplicaSet) => placeReplicas(installation.stack, nodes, set);
   return {
     kind: 'docker',
-    async admit(set, _strategy, _live, { signal }) {
+    async admit({ set }, { signal }) {
       refuseForeign(set);
       const planned = place(set);
       const warnings = await Promise.all(

@@ -14,14 +14,16 @@ export type ReplicaSet = {
   role: 'serve' | 'check';
 };
 
-/** A new set on its way to take over from the live one. */
-export type Takeover = {
+/** A new set that is to take over from the live one: before any of its replicas exists. */
+export type PlannedTakeover = {
   set: ReplicaSet;
-  replicas: Replica[];
   strategy: Strategy;
   /** What has the traffic now and runs on this same target; empty when nothing does. */
   live: Replica[];
 };
+
+/** A new set on its way to take over from the live one. */
+export type Takeover = PlannedTakeover & { replicas: Replica[] };
 
 /** A replica's place and name, known before it exists, so that the journal can name it. */
 export type PlannedReplica = { node: string; name: string; ordinal: number };
@@ -54,7 +56,7 @@ export interface Target {
    * Finds out without changing anything whether a set could be rolled out so. `set.image` may not exist yet. Throws
    * `InvalidInput`, `NotFound` or `RolloutFailed` naming the object and what is missing; answers warnings.
    */
-  admit(set: ReplicaSet, strategy: Strategy, live: Replica[], watch: Watch): Promise<string[]>;
+  admit(takeover: PlannedTakeover, watch: Watch): Promise<string[]>;
   /** Places replicas on nodes, deterministically. */
   place(set: ReplicaSet): PlannedReplica[];
   /** Makes sure every node of the set holds the image by digest; a local copy will do when the registry is away. */
@@ -68,7 +70,7 @@ export interface Target {
     set: ReplicaSet,
     replica: PlannedReplica,
     watch: Watch,
-    takeover?: Pick<Takeover, 'strategy' | 'live'>,
+    takeover?: Pick<PlannedTakeover, 'strategy' | 'live'>,
   ): Promise<Replica>;
   /**
    * Waits until every replica answers ready. Answers how many processes these are: a cluster runs several behind one

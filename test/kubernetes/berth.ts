@@ -46,7 +46,10 @@ export class Berth {
 
   /** Asks whether a set could be rolled out. */
   admit(set: ReplicaSet, strategy: object = {}, live: Replica[] = []): Promise<string[]> {
-    return this.target.admit(set, Strategy.parse({ kind: 'rolling', ...strategy }), live, this.watch());
+    return this.target.admit(
+      { set, strategy: Strategy.parse({ kind: 'rolling', ...strategy }), live },
+      this.watch(),
+    );
   }
 
   watch(signal: AbortSignal = new AbortController().signal): Watch {

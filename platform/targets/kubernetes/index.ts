@@ -23,7 +23,7 @@ export const kubernetesTarget = (options: ClusterOptions): Target => kubernetesT
 export function kubernetesTargetOn(cluster: Cluster): Target {
   return {
     kind: 'kubernetes',
-    admit: (set, strategy, live, watch) => admit(cluster, set, strategy, live, watch),
+    admit: (takeover, watch) => admit(cluster, takeover, watch),
     place: (set) => [
       {
         node: namespaceOf(cluster, set.spec),

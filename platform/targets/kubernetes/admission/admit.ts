@@ -1,8 +1,6 @@
 import { posix } from 'node:path';
 import { SlipwayError } from '../../../../contract/errors.js';
-import type { Strategy } from '../../../../contract/strategy.js';
-import type { Replica } from '../../../../contract/pipeline.js';
-import type { ReplicaSet, Watch } from '../../index.js';
+import type { PlannedTakeover, ReplicaSet, Watch } from '../../index.js';
 import { ask } from '../apiserver/ask.js';
 import { checkCapacity } from './capacity.js';
 import { namespaceOf, type Cluster, type ImageFacts } from '../cluster.js';
@@ -19,24 +17,23 @@ import { factsOf } from '../start.js';
  */
 export async function admit(
   cluster: Cluster,
-  set: ReplicaSet,
-  strategy: Strategy,
-  live: Replica[],
+  takeover: PlannedTakeover,
   { onProgress, signal }: Watch,
 ): Promise<string[]> {
+  const { set, strategy } = takeover;
   const namespace = namespaceOf(cluster, set.spec);
   onProgress({ message: `asking the cluster about namespace ${namespace}` });
   refuseOutside(cluster, set);
   await assertNamespace(cluster, namespace, signal);
   await assertPermissions(cluster, namespace, neededPermissions(cluster, set, strategy), signal);
   await assertReachable(cluster, signal);
-  const warnings = await checkReferences(cluster, set, strategy, live, signal);
+  const warnings = await checkReferences(cluster, takeover, signal);
   const image = await factsOf(cluster, set, signal);
   onProgress({ message: `trying every object in namespace ${namespace}` });
-  await rehearse(cluster, set, strategy, live, image, signal);
-  await rehearseTraffic(cluster, set, strategy, live, signal);
+  await rehearse(cluster, takeover, image, signal);
+  await rehearseTraffic(cluster, takeover, signal);
   const platform = image ?? (await baseFacts(cluster, set, signal));
-  return [...warnings, ...(await checkCapacity(cluster, set, strategy, live, platform, signal))];
+  return [...warnings, ...(await checkCapacity(cluster, takeover, platform, signal))];
 }
 
 /** An image that is yet to be built is for what its base is for. */

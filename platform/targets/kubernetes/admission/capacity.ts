@@ -1,9 +1,8 @@
 import type { V1Node, V1Pod, V1Taint } from '@kubernetes/client-node';
 import { SlipwayError } from '../../../../contract/errors.js';
 import { bytes } from '../../../../contract/quantities.js';
-import { replicasOf, type Strategy } from '../../../../contract/strategy.js';
-import type { Replica } from '../../../../contract/pipeline.js';
-import type { ReplicaSet } from '../../index.js';
+import { replicasOf } from '../../../../contract/strategy.js';
+import type { PlannedTakeover, ReplicaSet } from '../../index.js';
 import { ask } from '../apiserver/ask.js';
 import type { Cluster, ImageFacts } from '../cluster.js';
 import { may } from './permissions.js';
@@ -13,17 +12,13 @@ import { amounts, combine, minus, plus, type Amounts } from '../objects/quantity
 const page = 500;
 
 /** How many replicas there are beside those that are live, at most. */
-export function replicasBeside(
-  { spec }: Pick<ReplicaSet, 'spec'>,
-  strategy: Strategy,
-  live: Replica[],
-): number {
+export function replicasBeside({ set: { spec }, strategy, live }: PlannedTakeover): number {
   if (live.length === 0 || strategy.kind !== 'rolling') return spec.replicas;
   return Math.min(spec.replicas, replicasOf(strategy.maxSurge, spec.replicas, 'up'));
 }
 
 /** What to do where there is no room beside the live replicas. */
-export const adviceFor = (strategy: Strategy, live: Replica[]): string =>
+export const adviceFor = ({ strategy, live }: PlannedTakeover): string =>
   live.length === 0
     ? 'ask for fewer replicas or resources, or add a node'
     : strategy.kind === 'rolling'
@@ -37,12 +32,11 @@ export const adviceFor = (strategy: Strategy, live: Replica[]): string =>
  */
 export async function checkCapacity(
   cluster: Cluster,
-  set: ReplicaSet,
-  strategy: Strategy,
-  live: Replica[],
+  takeover: PlannedTakeover,
   image: ImageFacts | null,
   signal: AbortSignal,
 ): Promise<string[]> {
+  const { set, live } = takeover;
   for (const resource of ['nodes', 'pods'])
     if (!(await may(cluster, { verb: 'list', group: '', resource }, signal)))
       return [
@@ -54,7 +48,7 @@ export async function checkCapacity(
   const suited = eligible.filter((node) => image === null || runs(node, image));
   if (suited.length === 0) throw otherArchitecture(eligible, image!);
 
-  const beside = replicasBeside(set, strategy, live);
+  const beside = replicasBeside(takeover);
   if (beside === 0) return [];
   const taken = await requestsByNode(cluster, signal);
   const free = suited.map((node) => ({
@@ -75,7 +69,7 @@ export async function checkCapacity(
     `no room for ${beside} more ${beside === 1 ? 'replica' : 'replicas'}${live.length > 0 ? ' beside the live ones' : ''}: ` +
       `each needs ${told.map((name) => amount(name, one[name]!)).join(' and ')}, free ` +
       `${most.map((node) => `on node "${node.name}": ${told.map((name) => amount(name, Math.max(0, node.amounts[name] ?? 0))).join(' and ')}`).join('; ')}` +
-      `${fitting > 0 ? `; ${fitting} would fit` : ''}. ${capitalized(adviceFor(strategy, live))}`,
+      `${fitting > 0 ? `; ${fitting} would fit` : ''}. ${capitalized(adviceFor(takeover))}`,
   ];
 }
 

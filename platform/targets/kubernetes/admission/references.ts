@@ -2,7 +2,7 @@ import { setHeaderOptions, type V1ObjectMeta } from '@kubernetes/client-node';
 import { SlipwayError } from '../../../../contract/errors.js';
 import type { Strategy } from '../../../../contract/strategy.js';
 import type { Replica } from '../../../../contract/pipeline.js';
-import type { ReplicaSet } from '../../index.js';
+import type { PlannedTakeover, ReplicaSet } from '../../index.js';
 import { ask, askFor } from '../apiserver/ask.js';
 import { namespaceOf, type Cluster } from '../cluster.js';
 import { may } from './permissions.js';
@@ -13,9 +13,7 @@ import { may } from './permissions.js';
  */
 export async function checkReferences(
   cluster: Cluster,
-  set: ReplicaSet,
-  strategy: Strategy,
-  live: Replica[],
+  { set, strategy, live }: PlannedTakeover,
   signal: AbortSignal,
 ): Promise<string[]> {
   const warnings = await Promise.all([

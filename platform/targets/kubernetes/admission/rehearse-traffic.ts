@@ -1,6 +1,4 @@
-import type { Strategy } from '../../../../contract/strategy.js';
-import type { Replica } from '../../../../contract/pipeline.js';
-import type { ReplicaSet } from '../../index.js';
+import type { PlannedTakeover } from '../../index.js';
 import { namespaceOf, type Cluster } from '../cluster.js';
 import { findRoute } from '../takeover/http-route.js';
 import { workloadName } from '../objects/names.js';
@@ -13,9 +11,7 @@ import { canaryIngressOf, stableObjects } from '../objects/stable.js';
  */
 export async function rehearseTraffic(
   cluster: Cluster,
-  set: ReplicaSet,
-  strategy: Strategy,
-  live: Replica[],
+  { set, strategy, live }: PlannedTakeover,
   signal: AbortSignal,
 ): Promise<void> {
   if (set.role !== 'serve') return;

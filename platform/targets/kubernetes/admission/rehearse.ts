@@ -1,8 +1,6 @@
 import type { KubernetesObject, V1Deployment, V1Pod, V1PodTemplateSpec } from '@kubernetes/client-node';
 import { SlipwayError } from '../../../../contract/errors.js';
-import type { Strategy } from '../../../../contract/strategy.js';
-import type { Replica } from '../../../../contract/pipeline.js';
-import type { ReplicaSet } from '../../index.js';
+import type { PlannedTakeover } from '../../index.js';
 import { apply, assertOurs, read } from '../apiserver/apply.js';
 import { ask } from '../apiserver/ask.js';
 import { adviceFor, replicasBeside } from './capacity.js';
@@ -18,12 +16,11 @@ import { deployment, service } from '../objects/workload.js';
  */
 export async function rehearse(
   cluster: Cluster,
-  set: ReplicaSet,
-  strategy: Strategy,
-  live: Replica[],
+  takeover: PlannedTakeover,
   image: ImageFacts | null,
   signal: AbortSignal,
 ): Promise<void> {
+  const { set } = takeover;
   const workload = deployment(cluster, set, 1, image);
   const { namespace } = workload.metadata;
   const own = [workload, service(cluster, set)];
@@ -36,8 +33,8 @@ export async function rehearse(
   } catch (error) {
     if (!isQuota(error)) throw error;
     // The place of a live replica is enough where none comes beside them.
-    if (replicasBeside(set, strategy, live) === 0) return;
-    throw new SlipwayError('RolloutFailed', `${error.message}; ${adviceFor(strategy, live)}`, error.details);
+    if (replicasBeside(takeover) === 0) return;
+    throw new SlipwayError('RolloutFailed', `${error.message}; ${adviceFor(takeover)}`, error.details);
   }
 }
 

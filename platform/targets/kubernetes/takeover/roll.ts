@@ -1,6 +1,6 @@
 import type { V1Deployment } from '@kubernetes/client-node';
 import { replicasOf, type Strategy } from '../../../../contract/strategy.js';
-import type { Takeover, Watch } from '../../index.js';
+import type { PlannedTakeover, Takeover, Watch } from '../../index.js';
 import type { Cluster } from '../cluster.js';
 import { notesOn } from '../objects/by-hand.js';
 import { put } from './put.js';
@@ -127,7 +127,7 @@ export async function letBothAnswer(
  */
 export async function makeRoom(
   cluster: Cluster,
-  { set, strategy, live }: Omit<Takeover, 'replicas'>,
+  { set, strategy, live }: PlannedTakeover,
   watch: Watch,
 ): Promise<void> {
   const old = live[0];
