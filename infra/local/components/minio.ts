@@ -11,8 +11,8 @@ export const bucket = 'models';
 export function minio({ home, ports, settings, tools, report, signal }: Local): Component {
   const { accessKey, secretKey } = settings.secrets.s3;
   const folder = join(home.data, 'minio');
-  // Certificates in the user's home folder would turn on TLS.
-  const certificates = join(home.run, 'minio-certs');
+  // It makes a folder in its user's home, and certificates in there would turn on TLS.
+  const own = join(home.run, 'minio');
   const server: ServerProcess = {
     home,
     name: 'minio',
@@ -21,14 +21,15 @@ export function minio({ home, ports, settings, tools, report, signal }: Local): 
     budget: 60_000,
     prepare: async () => {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      await mkdir(certificates, { recursive: true, mode: 0o700 });
+      await mkdir(own, { recursive: true, mode: 0o700 });
       return {
         command: await tools.minio(),
         args: [
           ...['server', folder, '--address', `127.0.0.1:${ports.s3}`, '--quiet'],
-          ...['--console-address', `127.0.0.1:${ports.s3Console}`, '--certs-dir', certificates],
+          ...['--console-address', `127.0.0.1:${ports.s3Console}`],
         ],
         env: {
+          HOME: own,
           MINIO_ROOT_USER: accessKey,
           MINIO_ROOT_PASSWORD: secretKey,
           // It would ask its makers' server for a newer version.
