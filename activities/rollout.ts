@@ -2,6 +2,7 @@ import type { Grant, Release, Replica } from '../contract/pipeline.js';
 import { replicasOf, type Strategy } from '../contract/strategy.js';
 import { keptReplicas, liveReplicas } from '../platform/live.js';
 import { targetOf, type Platform } from '../platform/open.js';
+import { auditPickle } from '../platform/pickle.js';
 import type {
   PlannedReplica,
   ReplicaSet,
@@ -23,6 +24,7 @@ export const rolloutActivities = (platform: Platform) => ({
     strategy: Strategy,
   ): Promise<{ replicas: Replica[]; detail: string }> =>
     attend(async (watch) => {
+      await auditPickle(platform, grant, candidate);
       const set = replicaSet(grant, candidate, 'serve');
       const target = targetOf(platform, candidate.target);
       const kept = await keptReplicas(platform, grant.service, candidate);

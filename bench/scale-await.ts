@@ -70,7 +70,7 @@ async function run({ kubeconfig, name, replicas }: Order): Promise<void> {
     setOf({
       name,
       image: { repository: `slipway/${name}`, digest: digestOf('0'.repeat(64)) },
-      spec: resolveSpec(parseDeployInput({ model: name, replicas }), {}, 'python-class'),
+      spec: resolveSpec(parseDeployInput({ model: name, replicas }), {}, 'python-class', []),
     });
   const rollout = async (set: ReturnType<typeof setWith>, onProgress: OnProgress): Promise<void> => {
     const namespace = cluster.config.namespace;

@@ -4,7 +4,7 @@ import { DeployInput } from './deploy.js';
 import { Digest, Name, ReleaseId, WeightsDate } from './names.js';
 import { DeploymentRef, PinnedArtifact, Release, Route, stages } from './pipeline.js';
 import { Plan } from './plan.js';
-import { ServiceRecord } from './service.js';
+import { AuditEntry, ServiceRecord } from './service.js';
 
 export const ArtifactKind = z.enum(['source', 'weights']);
 export type ArtifactKind = z.infer<typeof ArtifactKind>;
@@ -211,6 +211,15 @@ export const endpoints = {
     query: empty,
     body: null,
     response: ServiceView,
+  },
+  /** Newest first. */
+  listAudit: {
+    method: 'GET',
+    path: '/services/:service/audit',
+    params: z.object({ service: Name }),
+    query: z.object({ limit: z.coerce.number().int().min(1).max(500).default(50) }),
+    body: null,
+    response: z.array(AuditEntry),
   },
   rollback: {
     method: 'POST',

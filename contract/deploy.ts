@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { SlipwayError } from './errors.js';
 import { KubernetesSpec } from './kubernetes.js';
-import { Name, ReleaseId, WeightsDate } from './names.js';
+import { Digest, Name, ReleaseId, WeightsDate } from './names.js';
 import { Duration, milliseconds, Quantity } from './quantities.js';
 import { Strategy } from './strategy.js';
 
@@ -101,6 +101,8 @@ export const ServeSpec = z.object({
   resources: Resources,
   verify: Verify,
   load: z.string().optional(),
+  /** The weights file that replicas load although it runs the code it holds; left out: they load none. */
+  pickle: z.object({ path: z.string(), sha256: Digest }).optional(),
   kubernetes: KubernetesSpec.optional(),
 });
 export type ServeSpec = z.infer<typeof ServeSpec>;

@@ -44,6 +44,17 @@ export const ServiceRecord = z.object({
 });
 export type ServiceRecord = z.infer<typeof ServiceRecord>;
 
+/** Something that was done to a service, and by whom. */
+export const AuditEntry = z.object({
+  at: z.iso.datetime(),
+  /** A person, or the workflow id of a deployment. */
+  actor: z.string(),
+  /** `shift`, `drift`, `load-pickle`. */
+  action: z.string(),
+  details: z.record(z.string(), z.unknown()),
+});
+export type AuditEntry = z.infer<typeof AuditEntry>;
+
 /** What `modelService` answers to a query. */
 export type ServiceState = {
   service: string;

@@ -44,7 +44,7 @@ export async function pinDeployment(
     source,
     weights,
     base: stack.base,
-    spec: resolveSpec(input, manifest, recipe),
+    spec: resolveSpec(input, manifest, recipe, weightsIndex.files),
     recipeReason: reason,
     live: live && { id: live.id, sourceDigest: live.source.digest, image: live.image },
   };

@@ -5,6 +5,7 @@ import { admitQueries } from './analysis/prometheus.js';
 import { repositoryOf } from './images/repository.js';
 import { keptReplicas, liveReplicas } from './live.js';
 import { targetOf, type Platform } from './open.js';
+import { admitPickle } from './pickle.js';
 import type { ReplicaSet, Watch } from './targets/index.js';
 
 /** A release that is yet to be made. */
@@ -27,6 +28,7 @@ export async function admitRollout(
   const { id, model, spec, repeats } = candidate;
   // Going back is not held up by what only a new set would need.
   if (await keptReplicas(platform, service, candidate)) return [];
+  admitPickle(platform, spec);
   const judged = repeats ? [] : await admitAnalysis(candidate, strategy, watch.signal);
   // A release that is not made yet has no digest; this one at least exists.
   const image = candidate.image ?? { ...platform.stack.base, repository: repositoryOf(model) };

@@ -12,7 +12,7 @@ import type { Handlers } from '../register.js';
 /** Services: what serves, what could, going back, and asking one. */
 export const serviceHandlers = (
   context: ApiContext,
-): Pick<Handlers, 'listServices' | 'getService' | 'rollback' | 'predict'> => ({
+): Pick<Handlers, 'listServices' | 'getService' | 'listAudit' | 'rollback' | 'predict'> => ({
   listServices: async () => {
     const { catalog } = await context.platform();
     return await Promise.all((await catalog.listServices()).map((record) => view(catalog, record)));
@@ -21,6 +21,12 @@ export const serviceHandlers = (
   getService: async ({ params: { service } }) => {
     const { catalog } = await context.platform();
     return await view(catalog, await known(catalog, service));
+  },
+
+  listAudit: async ({ params: { service }, query: { limit } }) => {
+    const { catalog } = await context.platform();
+    await known(catalog, service);
+    return await catalog.auditOf(service, limit);
   },
 
   rollback: async ({ params: { service }, body: { to, onConflict } }) => {

@@ -3,7 +3,7 @@ import type { ServiceView } from '../../contract/api.js';
 import { Name } from '../../contract/names.js';
 import { withApi } from '../connection.js';
 import { print, printJson, table } from '../output.js';
-import { argument } from '../usage.js';
+import { argument, number } from '../usage.js';
 
 export function registerService(program: Command): void {
   const service = program
@@ -31,6 +31,29 @@ export function registerService(program: Command): void {
       const view = await withApi((client) => client.call('getService', { params: { service: name } }));
       if (json) printJson(view);
       else show(view);
+    });
+  service
+    .command('audit')
+    .description('who did what to a service, newest first')
+    .argument('<service>', 'name of the service', argument(Name))
+    .option('--limit <n>', 'that many entries (default: 50)', number)
+    .option('--json', 'print them as JSON')
+    .addHelpText('after', '\nExample:\n  slipway service audit iris')
+    .action(async (name: string, { limit, json }: { limit?: number; json?: boolean }) => {
+      const entries = await withApi((client) =>
+        client.call('listAudit', { params: { service: name }, query: { limit } }),
+      );
+      if (json) return printJson(entries);
+      if (entries.length === 0) return print(`nothing was done to ${name} yet`);
+      print(
+        table([
+          ['at', 'what', 'who', 'details'],
+          ...entries.map(({ at, action, actor, details }) => [
+            at.replace('T', ' ').slice(0, 19),
+            ...[action, actor, JSON.stringify(details)],
+          ]),
+        ]),
+      );
     });
 }
 

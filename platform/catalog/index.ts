@@ -1,7 +1,7 @@
 import type { Effect, JournalEntry } from '../../contract/journal.js';
 import type { DeploymentRef, Grant, Release, Replica, Route } from '../../contract/pipeline.js';
 import type { TrafficFigures } from '../../contract/traffic.js';
-import type { GrantOutcome, ServiceRecord } from '../../contract/service.js';
+import type { AuditEntry, GrantOutcome, ServiceRecord } from '../../contract/service.js';
 
 /**
  * What others read: services, releases, routes, gateways, audit, and the effect journal.
@@ -107,6 +107,10 @@ export interface Catalog {
     action: string;
     details?: Record<string, unknown>;
   }): Promise<void>;
+  /** The same of a deployment, with its effect: fenced, and written once however often it is told. */
+  auditOnce(grant: Grant, event: { action: string; details: Record<string, unknown> }): Promise<void>;
+  /** What was done to a service, newest first. */
+  auditOf(service: string, limit: number): Promise<AuditEntry[]>;
 
   close(): Promise<void>;
 }

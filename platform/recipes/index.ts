@@ -3,6 +3,7 @@ import type { DeployInput, ServeSpec, SourceManifest } from '../../contract/depl
 import { Resources, Verify } from '../../contract/deploy.js';
 import { SlipwayError } from '../../contract/errors.js';
 import { KubernetesSpec } from '../../contract/kubernetes.js';
+import type { IndexedFile } from '../archive/index.js';
 import { pythonClass } from './python-class.js';
 import type { Found, Recipe } from './recipe.js';
 import { sklearn } from './sklearn.js';
@@ -58,12 +59,18 @@ function detect(found: Found): { recipe: Recipe; reason: string } {
   return first;
 }
 
-/** What replicas run with: the deployment's input wins, then `slipway.yaml`, then 1 replica on port 8000. */
+/**
+ * What replicas run with: the deployment's input wins, then `slipway.yaml`, then 1 replica on port 8000, and what
+ * follows from the weights.
+ */
 export function resolveSpec(
   input: DeployInput,
   manifest: SourceManifest,
   recipe: ServeSpec['recipe'],
+  weights: readonly IndexedFile[],
 ): ServeSpec {
+  const pickle = recipes[recipe].pickle({ weights: weights.map(({ path }) => path), manifest });
+  const pickled = weights.find(({ path }) => path === pickle);
   return {
     recipe,
     replicas: input.replicas ?? manifest.replicas ?? 1,
@@ -71,6 +78,7 @@ export function resolveSpec(
     resources: input.resources ?? manifest.resources ?? Resources.parse({}),
     verify: mergeVerify(input, manifest),
     ...(manifest.load === undefined ? {} : { load: manifest.load }),
+    ...(pickled && { pickle: { path: pickled.path, sha256: pickled.sha256 } }),
     ...mergeKubernetes(input, manifest),
   };
 }

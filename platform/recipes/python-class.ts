@@ -8,6 +8,9 @@ export const pythonClass: Recipe = {
   version: 1,
   requirements: null,
 
+  // Its code is the user's own already, and loads what it likes.
+  pickle: () => null,
+
   evidence({ source }) {
     const module = modules.find((path) => source.includes(path));
     return module ? `the source has "${module}"` : null;

@@ -19,6 +19,8 @@ export interface Recipe {
   evidence(found: Found): string | null;
   /** What is missing for this recipe to work, as text for people; null when nothing is. */
   problem(found: Found): string | null;
+  /** The weights file that its loader reads although it runs the code it holds; null when it reads none such. */
+  pickle(found: Pick<Found, 'weights' | 'manifest'>): string | null;
   /** List in `runtimes/python/` that is installed when the source has no `requirements.txt`. */
   readonly requirements: string | null;
 }

@@ -28,18 +28,26 @@ export const sklearn: Recipe = {
         ? `"${manifest.load}" is no scikit-learn file; load it in a "python-class" model`
         : null;
     }
-    return choose(weights);
+    const files = candidates(weights);
+    if (files.length === 1) return null;
+    return files.length > 1
+      ? `the weights hold ${quoted(files)}; name one as "load" in slipway.yaml`
+      : `the weights hold no .skops, .joblib or .pkl file (${quoted(weights)})`;
+  },
+
+  pickle({ weights, manifest }) {
+    const file = manifest.load ?? candidates(weights)[0];
+    // Whatever its name is: the loader takes everything that is not in a safe format for a pickle.
+    return file === undefined || safe.test(file) ? null : file;
   },
 };
 
-/** The same choice that the loader in the image makes: a lone safe file, else a lone pickle. */
-function choose(weights: Found['weights']): string | null {
-  for (const pattern of [safe, pickles]) {
-    const files = weights.filter((path) => pattern.test(path));
-    if (files.length === 1) return null;
-    if (files.length > 1) return `the weights hold ${quoted(files)}; name one as "load" in slipway.yaml`;
-  }
-  return `the weights hold no .skops, .joblib or .pkl file (${quoted(weights)})`;
+/** Files that the loader in the image chooses from: the safe ones, else the pickles. */
+function candidates(weights: Found['weights']): string[] {
+  const [safest = []] = [safe, pickles]
+    .map((pattern) => weights.filter((path) => pattern.test(path)))
+    .filter((files) => files.length > 0);
+  return safest;
 }
 
 function quoted(paths: readonly string[]): string {

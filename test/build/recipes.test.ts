@@ -85,20 +85,41 @@ describe('slipway.yaml', () => {
     const manifest = parseSourceManifest(
       'port: 9000\nreplicas: 3\nload: m.joblib\nresources: {cpu: 2}\nverify: {samples: [{input: 1, expect: 2}]}',
     );
-    const spec = resolveSpec(parseDeployInput({ model: 'iris', replicas: 2 }), manifest, 'sklearn');
+    const spec = resolveSpec(parseDeployInput({ model: 'iris', replicas: 2 }), manifest, 'sklearn', []);
     assert.deepEqual([spec.port, spec.replicas, spec.load, spec.resources.cpu], [9000, 2, 'm.joblib', 2]);
     assert.equal(spec.verify.samples?.length, 1);
-    const plain = resolveSpec(parseDeployInput({ model: 'iris' }), {}, 'sklearn');
+    const plain = resolveSpec(parseDeployInput({ model: 'iris' }), {}, 'sklearn', []);
     assert.deepEqual([plain.port, plain.replicas, plain.resources.memory], [8000, 1, '1Gi']);
   });
 
   test('keeps its samples when the input changes only a budget', () => {
     const manifest = parseSourceManifest('verify: {samples: [{input: 1, expect: 2}], latencyBudget: 5s}');
     const input = parseDeployInput({ model: 'iris', verify: { latencyBudget: '2s' } });
-    const { verify } = resolveSpec(input, manifest, 'sklearn');
+    const { verify } = resolveSpec(input, manifest, 'sklearn', []);
     assert.equal(verify.latencyBudget, '2s');
     assert.equal(verify.samples?.length, 1);
   });
+});
+
+describe('the weights file that runs code when it is loaded is told', () => {
+  const sha256 = digestOf('a'.repeat(64));
+  const cases: [string, string[], object, 'sklearn' | 'python-class', string | undefined][] = [
+    ['a lone pickle', ['README', 'a.pkl'], {}, 'sklearn', 'a.pkl'],
+    ['a lone joblib file', ['deep/A.JOBLIB'], {}, 'sklearn', 'deep/A.JOBLIB'],
+    ['the one to load', ['a.pkl', 'b.pkl'], { load: 'b.pkl' }, 'sklearn', 'b.pkl'],
+    ['one to load under any name', ['model.bin'], { load: 'model.bin' }, 'sklearn', 'model.bin'],
+    ['none beside a safe file', ['a.pkl', 'b.skops'], {}, 'sklearn', undefined],
+    ['none where a safe file is to load', ['a.pkl', 'b.skops'], { load: 'b.skops' }, 'sklearn', undefined],
+    ['none that code of the user loads', ['a.pkl'], {}, 'python-class', undefined],
+  ];
+  for (const [what, paths, manifest, recipe, path] of cases)
+    test(what, () => {
+      const weights = paths.map((path) => ({
+        ...{ path, sha256, size: 1, offset: 0, packed: 1, method: 'stored' as const },
+      }));
+      const { pickle } = resolveSpec(parseDeployInput({ model: 'iris' }), manifest, recipe, weights);
+      assert.deepEqual(pickle, path && { path, sha256 });
+    });
 });
 
 describe('what is asked of a cluster', () => {
@@ -106,7 +127,7 @@ describe('what is asked of a cluster', () => {
     'kubernetes: {spread: false, nodeSelector: {disk: ssd}, ingress: {host: iris.example}}',
   );
   const specOf = (kubernetes?: object, target: 'docker' | 'kubernetes' = 'kubernetes') =>
-    resolveSpec(parseDeployInput({ model: 'iris', target, kubernetes }), manifest, 'sklearn').kubernetes;
+    resolveSpec(parseDeployInput({ model: 'iris', target, kubernetes }), manifest, 'sklearn', []).kubernetes;
 
   test('holds where the input leaves it at its default', () => {
     const spec = specOf({ namespace: 'team', nodeSelector: { disk: 'nvme' } });

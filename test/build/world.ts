@@ -71,7 +71,7 @@ export class BuildWorld {
     }
     const manifest = parseSourceManifest(String(wanted.files['slipway.yaml'] ?? ''));
     const { recipe } = detectRecipe([...files.keys()], wanted.weights ?? [], manifest);
-    const spec: ServeSpec = resolveSpec(parseDeployInput({ model }), manifest, recipe);
+    const spec: ServeSpec = resolveSpec(parseDeployInput({ model }), manifest, recipe, []);
     const digest = digestOf(hash.digest('hex'));
     const source = { model, digest } as Parameters<typeof sourceImageKey>[0]['source'];
     const inputs = { base: this.stack.base, source, spec };

@@ -193,6 +193,7 @@ describe('moving the route', () => {
 describe('gateways and their routes', () => {
   let server: OwnPostgres;
   let catalog: Catalog;
+  const service = 'audited';
   before(async () => {
     server = await OwnPostgres.start();
     catalog = await postgresCatalog(await server.database('gateways'));
@@ -239,5 +240,30 @@ describe('gateways and their routes', () => {
   test('what people did is written down, for services known or not', async () => {
     await catalog.audit({ service: null, actor: 'ann', action: 'tested' });
     await catalog.audit({ service: 'nobody', actor: 'ann', action: 'tested', details: { why: '\u0000' } });
+    const [entry] = await catalog.auditOf('nobody', 10);
+    assert.deepEqual(
+      { ...entry, at: '' },
+      { at: '', actor: 'ann', action: 'tested', details: { why: '\u0000' } },
+    );
+  });
+
+  test('what a deployment did is written down once, and not once its undo has begun', async () => {
+    const grant = await grantTo(catalog, service, 'a');
+    const tell = (file: string) => catalog.auditOnce(grant, { action: 'loaded', details: { file } });
+    // Attempts of one activity may also be at it at the same time.
+    await Promise.all(Array.from({ length: 5 }, () => tell('a.pkl')));
+    await tell('b.pkl');
+    const { workflowId } = grant.deployment;
+    const expected = ['b.pkl', 'a.pkl'].map((file) => ({
+      actor: workflowId,
+      action: 'loaded',
+      details: { file },
+    }));
+    const told = async () => (await catalog.auditOf(service, 10)).map(({ at: _, ...entry }) => entry);
+    assert.deepEqual(await told(), expected);
+    assert.deepEqual((await catalog.auditOf(service, 1)).length, 1);
+    await catalog.beginUndo(grant);
+    await assert.rejects(tell('c.pkl'), fenced);
+    assert.deepEqual(await told(), expected);
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
 import { examine } from '../../infra/local/doctor.js';
 import { findHome } from '../../infra/local/home.js';
@@ -39,6 +39,22 @@ describe('slipway up', () => {
     assert.equal(exitCode, 1);
     assert.match(stdout, /✗ minio\s+not running\n\s+→ slipway up/);
     await repair();
+  });
+
+  test('says that pickles are allowed here, as long as they are', async () => {
+    const { stackFile } = findHome();
+    const given = JSON.parse(await readFile(stackFile, 'utf8')) as object;
+    const said = async (): Promise<string> => (await slipway(['up'])).stdout;
+    const sentence = /Pickle and joblib weights are allowed here: they run the code they contain/;
+    assert.match(await said(), sentence);
+    await writeFile(stackFile, JSON.stringify({ ...given, allowPickle: false }));
+    try {
+      assert.doesNotMatch(await said(), /pickle/i);
+      assert.equal((await testStack()).allowPickle, false, 'it keeps what was chosen');
+    } finally {
+      await writeFile(stackFile, JSON.stringify(given));
+    }
+    assert.match(await said(), sentence);
   });
 
   test('keeps credentials from other users', async () => {

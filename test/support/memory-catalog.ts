@@ -187,6 +187,10 @@ export class MemoryCatalog implements Catalog {
   }
 
   async audit(): Promise<void> {}
+  async auditOnce(): Promise<void> {}
+  async auditOf(): Promise<[]> {
+    return [];
+  }
   async close(): Promise<void> {}
 
   private moveRoute(route: Route): Route {
