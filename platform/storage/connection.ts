@@ -146,8 +146,9 @@ const passing = new Set([
   'XMinioServerNotInitialized',
 ]);
 
-/** Has the server understood and said no? */
-const isFinal = (error: unknown): boolean => error instanceof S3Error && !passing.has(codeOf(error));
+/** Has the server understood and said no? Answers without a code of S3 are those of proxies and failing servers: 507, 52x. */
+const isFinal = (error: unknown): boolean =>
+  error instanceof S3Error && codeOf(error) !== '' && !passing.has(codeOf(error));
 
 /** `NoSuchKey` and the like; empty when it is not an answer of S3. */
 export const codeOf = (error: unknown): string => (error instanceof S3Error ? (error.code ?? '') : '');
