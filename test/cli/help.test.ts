@@ -18,6 +18,7 @@ const commands = [
   ['predict'],
   ['service', 'list'],
   ['service', 'status'],
+  ['service', 'audit'],
 ];
 
 describe('help', () => {
