@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { labels } from '../../contract/serving.js';
+import { listBuildSteps } from './components/docker-builds.js';
 import { bridgeName } from './components/docker-bridge.js';
 import { findCgroups } from './kubernetes/cgroups.js';
 import { nodeNames } from './kubernetes/node.js';
@@ -45,6 +47,8 @@ export async function leftovers({ home, engine, bridges }: Traces): Promise<stri
     );
     found.push(...(await findOwned(home.name)).map(({ pid }) => `process ${pid}`));
   }
+  if (engine?.kind === 'private')
+    for (const id of await listBuildSteps(join(home.data, 'docker'))) found.push(`step of a build ${id}`);
   if (engine?.kind === 'shared') {
     const filters = { label: [`${labels.stack}=${home.name}`] };
     const docker = connectEngine(engine.docker);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SlipwayError } from '../../contract/errors.js';
 import { PrivateEngine } from '../targets/engine.js';
-import { sourceThatRuns } from './sleeper.js';
+import { untilTrue } from '../support/until.js';
+import { sleepers, sleepFor, sourceThatRuns, uniqueSeconds } from './sleeper.js';
 import { BuildWorld } from './world.js';
 
 test('a build that fills the disk of the engine fails and says so, and leaves nothing', async (t) => {
@@ -21,23 +22,18 @@ test('a build that fills the disk of the engine fails and says so, and leaves no
   assert.deepEqual(await world.registry.listTags(build.repository), []);
 });
 
-test('an engine that is killed in the middle of a build is a passing fault', async (t) => {
+test('an engine that is killed in the middle of a build is a passing fault, and its step ends', async (t) => {
   const engine = await PrivateEngine.start();
   t.after(() => engine.close());
   const world = await BuildWorld.open(t, { docker: engine.address });
-  let sleeping: () => void;
-  const asleep = new Promise<void>((done) => (sleeping = done));
-  const build = await world.prepare({
-    files: await sourceThatRuns('import time; print("sleeping now", flush=True); time.sleep(300)'),
-    onProgress: ({ message }) => {
-      if (/Processing|Preparing|sleeping/.test(message)) sleeping();
-    },
-  });
+  const seconds = uniqueSeconds();
+  const build = await world.prepare({ files: await sourceThatRuns(sleepFor(seconds)) });
   const running = build.run();
   running.catch(() => undefined);
-  await asleep;
-  await engine.down();
+  await untilTrue(async () => (await sleepers(seconds)).length > 0, 60_000);
+  await engine.down('SIGKILL');
   await assert.rejects(running, (error: unknown) => !(error instanceof SlipwayError));
+  await untilTrue(async () => (await sleepers(seconds)).length === 0, 60_000);
   await engine.up();
   assert.deepEqual(await world.left(build.repository), []);
 });

@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { execa } from 'execa';
+import { endBuildSteps } from '../../infra/local/components/docker-builds.js';
+import { unmountBelow } from '../../infra/local/mounts.js';
 
 /** A Docker engine of a test's own, to be restarted, filled and pruned without harm to others. Needs root. */
 export class PrivateEngine {
@@ -15,7 +17,6 @@ export class PrivateEngine {
     private readonly folder: string,
     private readonly bridge: string,
     private readonly subnet: string,
-    private readonly limited: boolean,
   ) {}
 
   /** With `megabytes`, its disk is no larger than that. */
@@ -24,7 +25,7 @@ export class PrivateEngine {
     const hash = createHash('sha256').update(folder).digest();
     const bridge = `slt-${hash.toString('hex').slice(0, 8)}`;
     const subnet = `10.${200 + (hash[0]! % 50)}.${hash[1]!}.1/24`;
-    const engine = new PrivateEngine(folder, bridge, subnet, megabytes !== undefined);
+    const engine = new PrivateEngine(folder, bridge, subnet);
     await execa('mkdir', [`${folder}/data`]);
     if (megabytes !== undefined)
       await execa('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', `${folder}/data`]);
@@ -58,18 +59,22 @@ export class PrivateEngine {
     }
   }
 
-  /** As at a reboot: containers end with the engine. */
-  async down(): Promise<void> {
+  /** As at a reboot: containers end with the engine. With SIGKILL, as when the machine has run out of memory. */
+  async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const { daemon } = this;
     if (daemon === null) return;
     this.daemon = null;
-    daemon.kill('SIGTERM');
+    daemon.kill(signal);
     await once(daemon, 'exit');
+    // What a killed one leaves: another process may have got these numbers.
+    for (const pid of ['pid', 'exec/containerd/containerd.pid'])
+      await rm(`${this.folder}/${pid}`, { force: true });
+    await endBuildSteps(`${this.folder}/data`);
   }
 
   async close(): Promise<void> {
     await this.down();
-    if (this.limited) await execa('umount', [`${this.folder}/data`]);
+    await unmountBelow([this.folder]);
     await execa('ip', ['link', 'delete', this.bridge], { reject: false });
     await rm(this.folder, { recursive: true, force: true });
   }

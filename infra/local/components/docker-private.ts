@@ -6,6 +6,7 @@ import { writeAtomically } from '../files.js';
 import { unmountBelow } from '../mounts.js';
 import { localNode, readStack } from '../stack-file.js';
 import { commandName, findOwned, stopProcess } from '../processes.js';
+import { endBuildSteps } from './docker-builds.js';
 import { bridgeName, createBridge, deleteBridges } from './docker-bridge.js';
 import { stopContainers } from './docker-containers.js';
 import type { Component, Local } from './component.js';
@@ -13,13 +14,16 @@ import { ensureProcess, problemOf, runningPid, stopServer, type ServerProcess } 
 
 /**
  * A `dockerd` of the stack's own: own data, socket, network bridge and configuration, so that it shares
- * nothing with another engine on the machine. Containers live on when it is killed, and are found again.
+ * nothing with another engine on the machine. Containers live on when it is killed, and are found again; steps of builds
+ * live on too, and are ended: their builds begin anew.
  */
 export function privateEngine(local: Local, address: string): Component {
   const { home, settings, tools, report, signal } = local;
   const data = join(home.data, 'docker');
   const configFile = join(home.run, 'dockerd.json');
   const pidFile = join(home.runtime, 'docker.pid');
+  // Beside it lie containerd, runc and docker-proxy when it was downloaded.
+  const envOf = (dockerd: string) => ({ PATH: `${dirname(dockerd)}:${process.env['PATH'] ?? ''}` });
   const server: ServerProcess = {
     home,
     name: 'docker',
@@ -56,14 +60,14 @@ export function privateEngine(local: Local, address: string): Component {
       return {
         command: dockerd,
         args: ['--config-file', configFile],
-        // Beside it lie containerd, runc and docker-proxy when it was downloaded.
-        env: { PATH: `${dirname(dockerd)}:${process.env['PATH'] ?? ''}` },
+        env: envOf(dockerd),
         version: config,
       };
     },
     clear: async () => {
       await rm(pidFile, { force: true });
       await rm(join(home.runtime, 'exec', 'containerd', 'containerd.pid'), { force: true });
+      await endBuildSteps(data, envOf(await tools.docker()));
     },
     check: () => askEngine(address, 3_000),
   };
@@ -94,6 +98,7 @@ export function privateEngine(local: Local, address: string): Component {
       await stopContainers(address, home, {});
       await stopServer(server);
       for (const id of await findOwned(`${home.name}/docker`)) await stopProcess(id, 'SIGTERM', 5_000);
+      await endBuildSteps(data, envOf(await tools.docker()));
       await deleteBridges([bridgeName(home), ...interfaces]);
       await unmountBelow([data, home.runtime]);
       await rm(home.runtime, { recursive: true, force: true });
