@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from './bootstrap.mjs';
 
-const failuresReporter = join(root, 'scripts', 'failures-reporter.mjs');
+const reporter = join(root, 'scripts', 'test-reporter.mjs');
 
 export class TestRun {
   counts = { tests: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
@@ -69,21 +69,20 @@ export class TestRun {
   /** Runs test files and counts their tests. `options` are those of `node --test`. */
   async tests(name, files, options, how = {}) {
     if (files.length === 0 || this.interrupted) return;
-    const number = (this.#reports += 1);
-    const tap = join(this.folder, `tap-${number}`);
-    const failures = join(this.folder, `failures-${number}`);
-    const reporters = Object.entries({ spec: 'stdout', tap, [failuresReporter]: failures }).flatMap(
-      ([reporter, to]) => [`--test-reporter=${reporter}`, `--test-reporter-destination=${to}`],
-    );
+    const report = join(this.folder, `report-${(this.#reports += 1)}`);
+    const reporters = [
+      ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+      ...[`--test-reporter=${reporter}`, `--test-reporter-destination=${report}`],
+    ];
     const args = ['--enable-source-maps', '--test', ...options, ...reporters, ...files];
     await this.step(name, process.execPath, args, { ...how, whole: this.#sideBySide });
     // Interrupted at once, the runner has written nothing.
-    const [report, failed] = [tap, failures].map((file) =>
-      existsSync(file) ? readFileSync(file, 'utf8') : '',
-    );
-    for (const [, key, count] of report.matchAll(/^# (\w+) (\d+)$/gm))
-      if (key in this.counts) this.counts[key] += Number(count);
-    if (failed !== '') this.failures.push(failed.trimEnd());
+    const lines = existsSync(report) ? readFileSync(report, 'utf8').split('\n') : [];
+    // What was cut off in the middle of a line is of a run that was ended.
+    for (const { failure, ...counts } of lines.slice(0, -1).map((line) => JSON.parse(line))) {
+      if (failure) this.failures.push(failure);
+      for (const [key, count] of Object.entries(counts)) if (key in this.counts) this.counts[key] += count;
+    }
   }
 
   removeFolder() {
