@@ -65,14 +65,11 @@ describe('strategies on Docker, under 50 requests a second', () => {
 
   /** Traffic all the while; answers it when `act` is done. */
   async function under(act: (traffic: Traffic) => Promise<unknown>): Promise<Traffic> {
-    const traffic = new Traffic(async () => String(await yard.predict(model, 'Ada')), 50);
-    try {
+    const ask = async (): Promise<string> => String(await yard.predict(model, 'Ada'));
+    return await Traffic.during(ask, 50, async (traffic) => {
       await act(traffic);
       await delay(500);
-    } finally {
-      await traffic.stop();
-    }
-    return traffic;
+    });
   }
 
   /** Percent of the requests of the next seconds that are answered so. */

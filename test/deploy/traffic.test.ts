@@ -17,11 +17,12 @@ describe('under 50 requests a second', () => {
 
   /** Traffic from well before `act` until well after; no request may fail. */
   async function losesNone(act: () => Promise<unknown>): Promise<Traffic> {
-    const traffic = new Traffic(async () => String(await yard.predict(model, 'Ada')), 50);
-    await delay(1_000);
-    await act();
-    await delay(1_000);
-    await traffic.stop();
+    const ask = async (): Promise<string> => String(await yard.predict(model, 'Ada'));
+    const traffic = await Traffic.during(ask, 50, async () => {
+      await delay(1_000);
+      await act();
+      await delay(1_000);
+    });
     assert.deepEqual(traffic.failures, []);
     assert.ok(traffic.sent >= 100, `${traffic.sent} requests`);
     return traffic;
@@ -61,14 +62,8 @@ describe('under 50 requests a second', () => {
     await yard.ship({ model, verify });
     await yard.put(model, 'weights', await greeterWeights({ greeting: 'Quick' }), '20260105');
     const handle = await yard.deploy({ model });
-    const slow: string[] = [];
-    const traffic = new Traffic(async () => {
-      const answer = String(await yard.predict(model, 'Ada'));
-      slow.push(answer);
-      return answer;
-    }, 2);
-    await handle.result();
-    await traffic.stop();
+    const ask = async (): Promise<string> => String(await yard.predict(model, 'Ada'));
+    const traffic = await Traffic.during(ask, 2, () => handle.result());
     assert.deepEqual(traffic.failures, []);
     assert.ok(traffic.answers.has('Slow, Ada!'));
   });

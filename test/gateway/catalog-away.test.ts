@@ -39,16 +39,17 @@ describe('the gateway without the catalog', () => {
 
   test('PostgreSQL killed: it serves on; back: it follows and acknowledges', async () => {
     await acknowledged(catalog, (await routeTo(catalog, 'iris', [one.url])).version);
-    const traffic = new Traffic(async () => String(await gateway.output('iris')), 50);
-    await delay(300);
-    await server.kill();
-    await delay(4_000);
-    assert.match(await (await fetch(`${gateway.url}/healthz`)).text(), /"catalog":"away"/);
-    await server.restart();
-    const { version } = await routeTo(catalog, 'iris', [two.url]);
-    await untilTrue(async () => (await catalog.livingGateways()).some((each) => each.version >= version));
-    assert.equal(await gateway.output('iris'), 'two');
-    await traffic.stop();
+    const ask = async (): Promise<string> => String(await gateway.output('iris'));
+    const traffic = await Traffic.during(ask, 50, async () => {
+      await delay(300);
+      await server.kill();
+      await delay(4_000);
+      assert.match(await (await fetch(`${gateway.url}/healthz`)).text(), /"catalog":"away"/);
+      await server.restart();
+      const { version } = await routeTo(catalog, 'iris', [two.url]);
+      await untilTrue(async () => (await catalog.livingGateways()).some((each) => each.version >= version));
+      assert.equal(await gateway.output('iris'), 'two');
+    });
     assert.deepEqual(traffic.failures, []);
     assert.deepEqual([...traffic.answers.keys()], ['one', 'two']);
     const told = gateway.log.filter((line) => line.includes('reading routes'));

@@ -60,26 +60,27 @@ describe('routes move under traffic', () => {
       if (statusCode !== 200) throw new Error(`${statusCode} ${text}`);
       return text;
     };
-    const traffic = new Traffic(() => limit(ask), 200);
-    for (let round = 1; round <= 8; round += 1) {
-      await delay(400);
-      const next = [await replica(`${round}`), await replica(`${round}`)];
-      const { version } = await routeTo(
-        catalog,
-        'busy',
-        next.map(({ url }) => url),
-      );
-      await acknowledged(catalog, version);
-      const before = serving.map(({ requests }) => requests.length);
-      // Nothing is in flight to them by now: no grace is needed.
-      await Promise.all(serving.map((upstream) => upstream.kill()));
-      assert.deepEqual(
-        serving.map(({ requests }) => requests.length),
-        before,
-      );
-      serving = next;
-    }
-    await traffic.stop();
+    const replaceAll = async (): Promise<void> => {
+      for (let round = 1; round <= 8; round += 1) {
+        await delay(400);
+        const next = [await replica(`${round}`), await replica(`${round}`)];
+        const { version } = await routeTo(
+          catalog,
+          'busy',
+          next.map(({ url }) => url),
+        );
+        await acknowledged(catalog, version);
+        const before = serving.map(({ requests }) => requests.length);
+        // Nothing is in flight to them by now: no grace is needed.
+        await Promise.all(serving.map((upstream) => upstream.kill()));
+        assert.deepEqual(
+          serving.map(({ requests }) => requests.length),
+          before,
+        );
+        serving = next;
+      }
+    };
+    const traffic = await Traffic.during(() => limit(ask), 200, replaceAll);
     assert.deepEqual(traffic.failures, []);
     assert.ok(traffic.sent > 600, `${traffic.sent} requests`);
     assert.equal(traffic.answers.size, 9);

@@ -109,25 +109,26 @@ describe('the traffic is divided by weight', () => {
   });
 
   test('weights, undo and shift under 100 requests a second: none is lost', async () => {
-    const traffic = new Traffic(async () => String(await world.gateway.output(service)), 100);
-    const { grant } = await world.weigh(service, 10, [fresh.url]);
-    await delay(300);
-    const { undo } = await world.weigh(service, 50, [fresh.url], grant);
-    await delay(300);
-    await undo();
-    // Acknowledged: nothing is in flight to it any more.
-    const before = fresh.requests.length;
-    await fresh.kill();
-    await delay(300);
-    assert.equal(fresh.requests.length, before);
-    const third = await world.upstream('third');
-    await world.weigh(service, 30, [third.url]);
-    await delay(300);
-    const { version } = await world.route(service, third.url);
-    await acknowledged(world.catalog, version);
-    await old.kill();
-    await delay(300);
-    await traffic.stop();
+    const ask = async (): Promise<string> => String(await world.gateway.output(service));
+    const traffic = await Traffic.during(ask, 100, async () => {
+      const { grant } = await world.weigh(service, 10, [fresh.url]);
+      await delay(300);
+      const { undo } = await world.weigh(service, 50, [fresh.url], grant);
+      await delay(300);
+      await undo();
+      // Acknowledged: nothing is in flight to it any more.
+      const before = fresh.requests.length;
+      await fresh.kill();
+      await delay(300);
+      assert.equal(fresh.requests.length, before);
+      const third = await world.upstream('third');
+      await world.weigh(service, 30, [third.url]);
+      await delay(300);
+      const { version } = await world.route(service, third.url);
+      await acknowledged(world.catalog, version);
+      await old.kill();
+      await delay(300);
+    });
     assert.deepEqual(traffic.failures, []);
     assert.deepEqual([...traffic.answers.keys()].toSorted(), ['new', 'old', 'third']);
   });

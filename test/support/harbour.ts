@@ -134,14 +134,12 @@ export class Harbour {
 
   /** Requests at this rate from a second before `act` until a second after. No one may fail. */
   async losesNone(service: string, act: () => Promise<unknown>, perSecond = 100): Promise<Traffic> {
-    const traffic = new Traffic(async () => String(await this.yard.predict(service, 'Ada')), perSecond);
-    try {
+    const ask = async (): Promise<string> => String(await this.yard.predict(service, 'Ada'));
+    const traffic = await Traffic.during(ask, perSecond, async () => {
       await delay(1_000);
       await act();
       await delay(1_000);
-    } finally {
-      await traffic.stop();
-    }
+    });
     assert.deepEqual(
       traffic.failures.slice(0, 5),
       [],

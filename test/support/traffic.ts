@@ -18,6 +18,21 @@ export class Traffic {
     this.loop = this.run();
   }
 
+  /** Requests from the beginning of `act` until its end, whatever that is; answers them when the last one is done. */
+  static async during(
+    send: () => Promise<string>,
+    perSecond: number,
+    act: (traffic: Traffic) => Promise<unknown>,
+  ): Promise<Traffic> {
+    const traffic = new Traffic(send, perSecond);
+    try {
+      await act(traffic);
+    } finally {
+      await traffic.stop();
+    }
+    return traffic;
+  }
+
   /** Ends the requests; waits for those in flight. */
   async stop(): Promise<void> {
     this.running = false;
