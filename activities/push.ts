@@ -3,9 +3,10 @@ import type { Grant, Pinned } from '../contract/pipeline.js';
 import { humanBytes } from '../contract/quantities.js';
 import { ensureFiles, readIndex } from '../platform/archive/artifacts.js';
 import { appendWeights, planPush } from '../platform/images/append.js';
-import { putTag, tagOf, verifyPushed, withdraw } from '../platform/images/publish.js';
+import { putTag, tagOf, verifyPushed } from '../platform/images/publish.js';
 import { repositoryOf } from '../platform/images/repository.js';
 import type { Platform } from '../platform/open.js';
+import { withdrawUnlessNamed } from '../platform/retention.js';
 import { attend } from './attend.js';
 import { perform } from './journal.js';
 
@@ -43,7 +44,7 @@ export const pushActivities = (platform: Platform) => ({
                 grant,
                 { kind: 'manifest', key: `manifest:${image.digest}`, ...image },
                 put,
-                () => withdraw(registry, image),
+                () => withdrawUnlessNamed(platform, grant, image),
               ),
           },
           watch,
@@ -68,7 +69,7 @@ export const pushActivities = (platform: Platform) => ({
         grant,
         { kind: 'tag', key: `tag:${tag}`, tag, ...image },
         () => putTag(registry, image, tag),
-        () => withdraw(registry, image),
+        () => withdrawUnlessNamed(platform, grant, image),
       );
     }),
 });

@@ -4,7 +4,6 @@ import { releaseId } from '../contract/names.js';
 import type { TargetKind } from '../contract/deploy.js';
 import type { Grant, Pinned } from '../contract/pipeline.js';
 import { composeWithWeights } from '../platform/images/append.js';
-import { withdraw } from '../platform/images/publish.js';
 import { targetOf, type Platform } from '../platform/open.js';
 import { withdrawUnlessNamed } from '../platform/retention.js';
 import { attend } from './attend.js';
@@ -28,7 +27,7 @@ export const sourceCheckActivities = (platform: Platform) => ({
       const image = await composeWithWeights(registry, sourceImage, pinned.live!.image, {
         putManifest: (image, put) =>
           perform(catalog, grant, { kind: 'manifest', key: `manifest:${image.digest}`, ...image }, put, () =>
-            withdraw(registry, image),
+            withdrawUnlessNamed(platform, grant, image),
           ),
       });
       const id = releaseId(grant.service, grant.token);

@@ -46,7 +46,5 @@ export async function withdrawUnlessNamed(
   grant: Grant,
   { repository, digest }: ImageRef,
 ): Promise<void> {
-  if ((await catalog.releasesOf(digest)).length > 0) return;
-  if ((await catalog.effectsNaming(digest, grant)).length > 0) return;
-  await withdraw(registry, { repository, digest });
+  await catalog.whileUnnamed(digest, grant, () => withdraw(registry, { repository, digest }));
 }

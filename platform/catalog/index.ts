@@ -33,8 +33,16 @@ export interface Catalog {
   /** Effects of a grant that are `intended` or `done`, newest first. */
   openEffects(service: string, token: number): Promise<JournalEntry[]>;
   markUndone(id: number): Promise<void>;
-  /** Open effects (any service) that name this digest, other than those of `except`. */
-  effectsNaming(digest: string, except: { service: string; token: number }): Promise<JournalEntry[]>;
+  /**
+   * Calls `act` unless something rests on this digest: a release that was not taken back (its image or source image), or
+   * an open effect of any service but those of the grant `except`. No effect that names the digest is recorded meanwhile.
+   * Answers whether it was called.
+   */
+  whileUnnamed(
+    digest: string,
+    except: { service: string; token: number },
+    act: () => Promise<void>,
+  ): Promise<boolean>;
   /** Every entry that is still `intended` or `done`, for the census. */
   allOpenEffects(): Promise<JournalEntry[]>;
 
@@ -84,8 +92,6 @@ export interface Catalog {
   getRelease(id: string): Promise<Release | null>;
   /** Newest first; without those taken back. */
   listReleases(service: string): Promise<Release[]>;
-  /** Releases (any service, not taken back) whose image or source image has this digest. */
-  releasesOf(digest: string): Promise<Release[]>;
 
   routes(): Promise<{ version: number; routes: Route[] }>;
   getRoute(service: string): Promise<Route | null>;

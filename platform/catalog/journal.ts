@@ -6,6 +6,8 @@ import { fence, lockGrant } from './grants.js';
 
 type Row = Record<'id' | 'service' | 'token' | 'deployment' | 'effect' | 'state', unknown>;
 
+/** Class of advisory locks; the second number is of a digest. */
+const digestLocks = 7_001;
 const columns = 'id, service, token, deployment, effect, state';
 const isOpen = `state in ('intended', 'done')`;
 const entryOf = (row: Row): JournalEntry => JournalEntry.parse(row);
@@ -17,6 +19,7 @@ export const journal = ({ query, transaction }: Database) => ({
       await fence(within, grant);
       const { service, token, deployment } = grant;
       const digest = 'digest' in effect ? effect.digest : null;
+      if (digest !== null) await lockDigest(within, digest);
       // What was written first stands: it knows how the world was before the effect.
       await within(
         `insert into effects (service, token, key, deployment, digest, effect)
@@ -56,19 +59,37 @@ export const journal = ({ query, transaction }: Database) => ({
     await query(`update effects set state = 'undone' where id = $1 and ${isOpen}`, [id]);
   },
 
-  async effectsNaming(digest: string, except: { service: string; token: number }): Promise<JournalEntry[]> {
-    const rows = await query<Row>(
-      `select ${columns} from effects
-       where digest = $1 and ${isOpen} and (service, token) is distinct from ($2, $3) order by id`,
-      [digest, except.service, except.token],
-    );
-    return rows.map(entryOf);
-  },
+  whileUnnamed: (
+    digest: string,
+    except: { service: string; token: number },
+    act: () => Promise<void>,
+  ): Promise<boolean> =>
+    transaction(async (within) => {
+      await lockDigest(within, digest);
+      // One statement: what is an effect at one moment is a release at the next.
+      const [row] = await within<{ named: boolean }>(
+        `select exists (
+           select from releases
+           where (image_digest = $1 or source_image_digest = $1) and taken_back_at is null
+         ) or exists (
+           select from effects
+           where digest = $1 and ${isOpen} and (service, token) is distinct from ($2, $3)
+         ) as named`,
+        [digest, except.service, except.token],
+      );
+      if (row!.named) return false;
+      await act();
+      return true;
+    }),
 
   async allOpenEffects(): Promise<JournalEntry[]> {
     return (await query<Row>(`select ${columns} from effects where ${isOpen} order by id`)).map(entryOf);
   },
 });
+
+/** Until the transaction ends, nobody else comes to name the digest or stops what nobody names. */
+const lockDigest = async (query: Query, digest: string): Promise<void> =>
+  void (await query('select pg_advisory_xact_lock($1, hashtext($2))', [digestLocks, digest]));
 
 /** The entry as the journal knows it now: the caller's copy may be old. */
 export async function findEntry(query: Query, id: number): Promise<JournalEntry | null> {

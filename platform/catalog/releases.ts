@@ -13,7 +13,5 @@ export const releases = ({ query }: Database) => {
   return {
     getRelease: async (id: string): Promise<Release | null> => (await select('id = $1', id))[0] ?? null,
     listReleases: (service: string): Promise<Release[]> => select('service = $1', service),
-    releasesOf: (digest: string): Promise<Release[]> =>
-      select('(image_digest = $1 or source_image_digest = $1)', digest),
   };
 };

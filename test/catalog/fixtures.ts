@@ -85,3 +85,6 @@ export async function weighUnder(
   const canary = { release: release.id, replicas: replicas(release.id, urls), weight };
   return { entry, release, route: await catalog.weigh(grant, canary) };
 }
+
+/** For what must not happen. */
+export const neverCalled = (): Promise<never> => Promise.reject(new Error('was called'));

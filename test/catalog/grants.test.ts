@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
-import { digest, grantTo, run } from './fixtures.js';
+import { digest, grantTo, neverCalled, run } from './fixtures.js';
 import { OwnPostgres } from './own-postgres.js';
 
 const fenced = { type: 'Conflict', message: /^fenced: / };
@@ -185,15 +186,30 @@ describe('the effect journal', () => {
     assert.deepEqual(keys, ['c', 'a', 'b']);
   });
 
-  test('an image that another deployment is about to use is found by its digest', async () => {
+  test('an image that another deployment is about to use is left alone', async () => {
     const mine = await grantTo(catalog, 'mine', 'a');
     const other = await grantTo(catalog, 'other', 'a');
     const manifest = { kind: 'manifest', key: 'm', repository: 'iris', digest: digest('d') } as const;
     await catalog.recordEffect(mine, manifest);
     const named = await catalog.recordEffect(other, manifest);
-    assert.deepEqual(await catalog.effectsNaming(digest('d'), mine), [named]);
+    assert.equal(await catalog.whileUnnamed(digest('d'), mine, neverCalled), false);
     await catalog.markUndone(named.id);
-    assert.deepEqual(await catalog.effectsNaming(digest('d'), mine), []);
+    assert.equal(await catalog.whileUnnamed(digest('d'), mine, () => Promise.resolve()), true);
+  });
+
+  test('nobody comes to use an image while it is taken away', async () => {
+    const mine = await grantTo(catalog, 'taking', 'a');
+    const other = await grantTo(catalog, 'coming', 'a');
+    const manifest = { kind: 'manifest', key: 'm', repository: 'iris', digest: digest('e') } as const;
+    const order: string[] = [];
+    let coming: Promise<unknown> | undefined;
+    await catalog.whileUnnamed(digest('e'), mine, async () => {
+      coming = catalog.recordEffect(other, manifest).then(() => order.push('recorded'));
+      await delay(500);
+      order.push('taken away');
+    });
+    await coming;
+    assert.deepEqual(order, ['taken away', 'recorded']);
   });
 
   test('success keeps what was done, and leaves what may not have happened to the census', async () => {

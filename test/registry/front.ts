@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { TestRegistry } from '../support/registry.js';
+
+type Behind = { username: string; password: string; port: number };
 
 /** Answers a request itself (true), or leaves it to the registry behind. */
 type Rule = (asked: IncomingMessage, answer: ServerResponse) => boolean | Promise<boolean>;
@@ -12,7 +13,7 @@ export class Front {
   private readonly server: Server;
 
   private constructor(
-    private readonly registry: TestRegistry,
+    private readonly registry: Behind,
     private readonly rule: Rule,
     private readonly rewrite: (location: string) => string,
   ) {
@@ -20,7 +21,7 @@ export class Front {
   }
 
   static async before(
-    registry: TestRegistry,
+    registry: Behind,
     rule: Rule,
     rewrite: (location: string) => string = (location) => location,
   ): Promise<Front> {

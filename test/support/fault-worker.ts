@@ -10,7 +10,8 @@ import type { Faults } from './faults.js';
 /**
  * A worker over the real platform whose activities can be held and made to lose their replies; run as a process
  * of its own, so that it can be killed. `SLIPWAY_FAULTS_DIR` is where it is told which (`faults.json`, read anew for
- * each attempt) and where it reports; `SLIPWAY_FAULTS_TEMPORAL` is another way to Temporal than the stack's.
+ * each attempt) and where it reports; `SLIPWAY_FAULTS_TEMPORAL` and `SLIPWAY_FAULTS_REGISTRY` are other ways to
+ * these than the stack's.
  */
 const folder = process.env['SLIPWAY_FAULTS_DIR']!;
 const faultsNow = (): Faults => JSON.parse(readFileSync(`${folder}/faults.json`, 'utf8')) as Faults;
@@ -57,7 +58,8 @@ async function hold(name: string): Promise<void> {
 
 const stack = await loadStack();
 const address = process.env['SLIPWAY_FAULTS_TEMPORAL'] ?? stack.temporal.address;
+const url = process.env['SLIPWAY_FAULTS_REGISTRY'] ?? stack.registry.url;
 await runWorker(
-  { ...stack, temporal: { ...stack.temporal, address } },
+  { ...stack, temporal: { ...stack.temporal, address }, registry: { ...stack.registry, url } },
   { onReady: () => writeFile(`${folder}/ready`, String(process.pid)), wrap },
 );

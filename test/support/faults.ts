@@ -26,8 +26,11 @@ export class FaultWorker {
     private faults: Faults,
   ) {}
 
-  /** `temporal` is an address to reach Temporal at, when not the stack's: of a wire that can be cut. */
-  static async start(faults: Faults = {}, { temporal }: { temporal?: string } = {}): Promise<FaultWorker> {
+  /** `temporal`, `registry`: where to reach these when not where the stack has them: what can be cut or held is there. */
+  static async start(
+    faults: Faults = {},
+    { temporal, registry }: { temporal?: string; registry?: string } = {},
+  ): Promise<FaultWorker> {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-faults-'));
     await writeFile(join(folder, 'faults.json'), JSON.stringify(faults));
     const log = await open(join(folder, 'worker.log'), 'a');
@@ -37,6 +40,7 @@ export class FaultWorker {
         ...process.env,
         SLIPWAY_FAULTS_DIR: folder,
         ...(temporal !== undefined && { SLIPWAY_FAULTS_TEMPORAL: temporal }),
+        ...(registry !== undefined && { SLIPWAY_FAULTS_REGISTRY: registry }),
       },
       stdio: ['ignore', log.fd, log.fd],
     });

@@ -84,11 +84,21 @@ export class MemoryCatalog implements Catalog {
     this.journal[id - 1]!.state = 'undone';
   }
 
-  async effectsNaming(digest: string, except: { service: string; token: number }): Promise<JournalEntry[]> {
-    return this.journal
+  async whileUnnamed(
+    digest: string,
+    except: { service: string; token: number },
+    act: () => Promise<void>,
+  ): Promise<boolean> {
+    const effects = this.journal
       .filter(isOpen)
       .filter(({ effect }) => 'digest' in effect && effect.digest === digest)
       .filter(({ service, token }) => service !== except.service || token !== except.token);
+    const releases = this.releases().filter(({ image, sourceImage }) =>
+      [image.digest, sourceImage.digest].some((named) => named === digest),
+    );
+    if (effects.length > 0 || releases.length > 0) return false;
+    await act();
+    return true;
   }
 
   async allOpenEffects(): Promise<JournalEntry[]> {
@@ -160,12 +170,6 @@ export class MemoryCatalog implements Catalog {
     return this.releases()
       .filter((release) => release.service === service)
       .toReversed();
-  }
-
-  async releasesOf(digest: string): Promise<Release[]> {
-    return this.releases().filter(({ image, sourceImage }) =>
-      [image.digest, sourceImage.digest].some((named) => named === digest),
-    );
   }
 
   async routes(): Promise<{ version: number; routes: Route[] }> {

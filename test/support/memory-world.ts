@@ -98,10 +98,10 @@ export class MemoryWorld {
 
   /** Deletes an image with every tag of it, unless a release or another open effect names it. */
   async withdraw(grant: Grant, { digest }: ImageRef): Promise<void> {
-    if ((await this.catalog.releasesOf(digest)).length > 0) return;
-    if ((await this.catalog.effectsNaming(digest, grant)).length > 0) return;
-    this.manifests.delete(digest);
-    for (const [tag, image] of this.tags) if (image.digest === digest) this.tags.delete(tag);
+    await this.catalog.whileUnnamed(digest, grant, async () => {
+      this.manifests.delete(digest);
+      for (const [tag, image] of this.tags) if (image.digest === digest) this.tags.delete(tag);
+    });
   }
 
   async takeBack(grant: Grant, entry: JournalEntry): Promise<void> {
