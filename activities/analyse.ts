@@ -41,7 +41,7 @@ export const analyseActivities = (platform: Platform) => ({
       const now = serverClock();
       const samples = spec.verify.samples ?? [];
       const subject = { service: grant.service, replicas, samples, baseline };
-      const look = openJudge(platform.catalog, analysis, subject);
+      const look = openJudge(platform, analysis, subject);
       for (;;) {
         const left = until === null ? Infinity : until - now();
         const over = left <= 0;

@@ -55,6 +55,28 @@ export const BuildConfig = z.object({
 });
 export type BuildConfig = z.infer<typeof BuildConfig>;
 
+/** What analyses of canaries may ask. */
+export const AnalysisConfig = z.object({
+  /**
+   * Origins (`http://localhost:9090`), addresses (`::1`) and ranges (`127.0.0.0/8`) that a Prometheus of a deployment
+   * may be at although they are the worker's own machine, its link or its cloud's metadata. All others it may be at anyway.
+   */
+  allow: z
+    .array(
+      z
+        .string()
+        .refine(
+          (entry) =>
+            [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()].some((kind) => kind.safeParse(entry).success) ||
+            (z.url({ protocol: /^https?$/ }).safeParse(entry).success &&
+              new URL(entry).href === `${new URL(entry).origin}/`),
+          'must be an origin, an address or a range, as in "http://localhost:9090" or "127.0.0.0/8"',
+        ),
+    )
+    .default([]),
+});
+export type AnalysisConfig = z.infer<typeof AnalysisConfig>;
+
 /** The Temporal server that workflows run on. All files are read when a process connects. */
 export const TemporalConfig = z.object({
   /** `host:port` of its gRPC frontend. */
@@ -114,6 +136,7 @@ export const Stack = z.object({
   cluster: ClusterConfig.nullable().default(null),
   build: BuildConfig.prefault({}),
   archives: ArchiveLimits.prefault({}),
+  analysis: AnalysisConfig.optional(),
   /** Folder of the content-addressed cache, and its size bound in bytes. */
   cache: z.object({ path: z.string(), maxBytes: z.number().default(50 * 2 ** 30) }),
   /** Folder for what the gateway remembers across restarts. */

@@ -1,7 +1,9 @@
 import Docker from 'dockerode';
+import type { Dispatcher } from 'undici';
 import type { TargetKind } from '../contract/deploy.js';
 import { SlipwayError } from '../contract/errors.js';
 import type { Stack } from '../contract/stack.js';
+import { guarded } from './analysis/destinations.js';
 import { openCache, type Cache } from './cache.js';
 import type { Catalog } from './catalog/index.js';
 import { postgresCatalog } from './catalog/postgres.js';
@@ -25,6 +27,8 @@ export type Platform = {
   catalog: Catalog;
   /** Engine that builds source images; null: this installation has none. */
   builder: Docker | null;
+  /** Sends requests to URLs that come with deployments. */
+  guarded: Dispatcher;
   /** Only those that this installation has. */
   targets: { docker?: Target; kubernetes?: Target };
 };
@@ -38,6 +42,7 @@ export async function openPlatform(stack: Stack): Promise<Platform> {
     cache: await openCache(stack.cache),
     registry,
     catalog: await postgresCatalog(stack.postgres),
+    guarded: guarded(stack.analysis?.allow ?? []),
     builder: stack.docker === '' ? null : new Docker(engineOptions(stack.docker)),
     targets: openTargets(stack, registry),
   };

@@ -29,7 +29,7 @@ export async function admitRollout(
   // Going back is not held up by what only a new set would need.
   if (await keptReplicas(platform, service, candidate)) return [];
   admitPickle(platform, spec);
-  const judged = repeats ? [] : await admitAnalysis(candidate, strategy, watch.signal);
+  const judged = repeats ? [] : await admitAnalysis(platform, candidate, strategy, watch.signal);
   // A release that is not made yet has no digest; this one at least exists.
   const image = candidate.image ?? { ...platform.stack.base, repository: repositoryOf(model) };
   const set: ReplicaSet = { grant, release: id, model, image, spec, role: 'serve' };
@@ -39,6 +39,7 @@ export async function admitRollout(
 
 /** An analysis that could never hold is refused before the first step, not after it. */
 async function admitAnalysis(
+  platform: Platform,
   { spec }: Candidate,
   strategy: Strategy,
   signal: AbortSignal,
@@ -50,5 +51,5 @@ async function admitAnalysis(
       'InvalidInput',
       'strategy.analysis.difference: there are no verify.samples to compare the predictions on',
     );
-  return prometheus ? await admitQueries(prometheus, signal) : [];
+  return prometheus ? await admitQueries(prometheus, platform.guarded, signal) : [];
 }

@@ -84,5 +84,7 @@ function show({ stack, noCluster, kubectl }: UpResult, rows: Row[], home: Home):
     print(
       'Pickle and joblib weights are allowed here: they run the code they contain, so deploy only your own.',
     );
+  if (stack.analysis?.allow.length)
+    print(`Analyses of deployments may ask a Prometheus at ${stack.analysis.allow.join(', ')} here.`);
   print('Stop it with "slipway down"; its data stays.');
 }

@@ -18,7 +18,8 @@ export const localNode = 'local';
 
 /**
  * Writes what every Slipway process is configured by. Kept as someone changed them in the file: limits, drain time,
- * pickle consent, the local node's ports and egress, further nodes. Everything else follows from the stack.
+ * pickle consent, what analyses may ask, the local node's ports and egress, further nodes. Everything else follows from
+ * the stack.
  */
 export async function writeStack(
   home: Home,
@@ -67,6 +68,8 @@ export async function writeStack(
     cluster,
     build: buildConfig(engine),
     archives: kept?.archives,
+    // A Prometheus beside the stack is on this machine; `up` says so.
+    analysis: kept?.analysis ?? { allow: ['127.0.0.0/8', '::1'] },
     cache: { path: join(home.data, 'cache'), maxBytes: kept?.cache.maxBytes },
     state,
     // Trying things out on one's own machine is what the local stack is for; `up` says so.

@@ -4,11 +4,14 @@ import type { Replica } from '../../contract/pipeline.js';
 import type { Analysis } from '../../contract/strategy.js';
 import { trafficSince, type TrafficFigures } from '../../contract/traffic.js';
 import type { Catalog } from '../catalog/index.js';
+import type { Platform } from '../open.js';
 import { judgeDifference } from './difference.js';
 import type { Measurement } from './measurement.js';
 import { judgeQueries } from './prometheus.js';
 import { describeTraffic, judgeTraffic } from './traffic.js';
 
+/** What measurements are read from: what gateways counted, and what Prometheus answers. */
+type Sources = Pick<Platform, 'catalog' | 'guarded'>;
 /** What gateways had counted of a release when a step began. */
 type Counted = { release: string; figures: TrafficFigures };
 
@@ -33,7 +36,7 @@ const sparing = { measured: 10_000, missing: 2_000 };
  * that says that the step is `over` on, nothing from before its end counts.
  */
 export function openJudge(
-  catalog: Catalog,
+  { catalog, guarded }: Sources,
   analysis: Analysis,
   subject: Subject,
 ): (over: boolean, signal: AbortSignal) => Promise<Look> {
@@ -43,7 +46,7 @@ export function openJudge(
   return async (over, signal) => {
     const traffic = await lookAtTraffic(catalog, analysis, subject);
     if (over !== wasOver || performance.now() >= measureAt) {
-      others = await lookAtOthers(catalog, analysis, subject, signal);
+      others = await lookAtOthers({ catalog, guarded }, analysis, subject, signal);
       const missing = others.some(({ verdict }) => verdict === 'missing');
       measureAt = performance.now() + (missing ? sparing.missing : sparing.measured);
       wasOver = over;
@@ -77,7 +80,7 @@ async function lookAtTraffic(catalog: Catalog, analysis: Analysis, subject: Subj
 }
 
 async function lookAtOthers(
-  catalog: Catalog,
+  { catalog, guarded }: Sources,
   { difference, prometheus }: Analysis,
   { service, replicas, samples, baseline }: Subject,
   signal: AbortSignal,
@@ -89,7 +92,7 @@ async function lookAtOthers(
   }
   if (prometheus) {
     const names = { service, release: baseline.canary.release, live: baseline.live.release };
-    measurements.push(...(await judgeQueries(prometheus, names, signal)));
+    measurements.push(...(await judgeQueries(prometheus, names, guarded, signal)));
   }
   return measurements;
 }

@@ -1,12 +1,16 @@
-import { request } from 'undici';
+import { request, type Dispatcher } from 'undici';
 import { z } from 'zod';
 import { messageOf, SlipwayError } from '../../contract/errors.js';
 import type { Analysis, PrometheusCheck } from '../../contract/strategy.js';
+import { Forbidden } from './destinations.js';
 import { wantedOf, within, type Measurement } from './measurement.js';
 
 type Prometheus = NonNullable<Analysis['prometheus']>;
 /** What the placeholders of a query stand for. */
 export type Subject = { service: string; release: string; live: string };
+
+/** A Prometheus, and what requests to it go through. */
+type Address = { url: string; via: Dispatcher; signal: AbortSignal };
 
 /** Longest a query may take, in milliseconds. */
 const timeout = 10_000;
@@ -16,34 +20,38 @@ const maxBytes = 1024 * 1024;
 export async function judgeQueries(
   { url, checks }: Prometheus,
   subject: Subject,
+  via: Dispatcher,
   signal: AbortSignal,
 ): Promise<Measurement[]> {
-  return await Promise.all(checks.map((check) => judgeQuery(url, check, subject, signal)));
+  return await Promise.all(checks.map((check) => judgeQuery({ url, via, signal }, check, subject)));
 }
 
 async function judgeQuery(
-  url: string,
+  at: Address,
   { name, query, min, max }: PrometheusCheck,
   subject: Subject,
-  signal: AbortSignal,
 ): Promise<Measurement> {
   try {
-    return within(name, await instant(url, fill(query, subject), signal), { min, max });
+    return within(name, await instant(at, fill(query, subject)), { min, max });
   } catch (error) {
-    signal.throwIfAborted();
+    at.signal.throwIfAborted();
     return { check: name, wanted: wantedOf({ min, max }), verdict: 'missing', why: messageOf(error) };
   }
 }
 
 /**
- * Asks every query once ahead. Throws `InvalidInput` for one that Prometheus does not understand; that Prometheus is
- * away just now is a warning.
+ * Asks every query once ahead. Throws `InvalidInput` for one that Prometheus does not understand, and for a URL that
+ * leads to where none may; that Prometheus is away just now is a warning.
  */
-export async function admitQueries({ url, checks }: Prometheus, signal: AbortSignal): Promise<string[]> {
+export async function admitQueries(
+  { url, checks }: Prometheus,
+  via: Dispatcher,
+  signal: AbortSignal,
+): Promise<string[]> {
   const subject = { service: 'service', release: 'service.r2', live: 'service.r1' };
   for (const [i, { name, query }] of checks.entries())
     try {
-      await instant(url, fill(query, subject), signal);
+      await instant({ url, via, signal }, fill(query, subject));
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof BadQuery)
@@ -51,6 +59,8 @@ export async function admitQueries({ url, checks }: Prometheus, signal: AbortSig
           'InvalidInput',
           `strategy.analysis.prometheus.checks.${i}.query ("${name}"): ${error.message}`,
         );
+      if (error instanceof Unanswered && error.cause instanceof Forbidden)
+        throw new SlipwayError('InvalidInput', `strategy.analysis.prometheus.url: ${error.message}`);
       if (error instanceof Unanswered) return [`strategy.analysis.prometheus: ${error.message}`];
     }
   return [];
@@ -89,8 +99,8 @@ const Answer = z.discriminatedUnion('status', [
 ]);
 
 /** The one number that a query stands for now. Throws when there is none, or several. */
-async function instant(url: string, query: string, signal: AbortSignal): Promise<number> {
-  const answer = await ask(url, query, signal);
+async function instant(at: Address, query: string): Promise<number> {
+  const answer = await ask(at, query);
   if (answer.status === 'error') {
     const said = `Prometheus says ${answer.errorType}: ${answer.error.slice(0, 300)}`;
     throw answer.errorType === 'bad_data' ? new BadQuery(said) : new Error(said);
@@ -112,7 +122,7 @@ function finite(text: string): number {
   return value;
 }
 
-async function ask(url: string, query: string, signal: AbortSignal): Promise<z.infer<typeof Answer>> {
+async function ask({ url, via, signal }: Address, query: string): Promise<z.infer<typeof Answer>> {
   const bound = AbortSignal.timeout(timeout);
   let text: string;
   let status: number;
@@ -123,6 +133,7 @@ async function ask(url: string, query: string, signal: AbortSignal): Promise<z.i
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({ query }).toString(),
       signal: AbortSignal.any([signal, bound]),
+      dispatcher: via,
       reset: true,
     });
     status = response.statusCode;

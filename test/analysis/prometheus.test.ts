@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { guarded } from '../../platform/analysis/destinations.js';
 import { admitQueries, judgeQueries } from '../../platform/analysis/prometheus.js';
 import { Prometheus } from './prometheus-server.js';
 
 const signal = new AbortController().signal;
+const local = guarded(['127.0.0.0/8']);
 const subject = { service: 'iris', release: 'iris.r2', live: 'iris.r1' };
 
 describe('a query to Prometheus', () => {
@@ -25,7 +27,7 @@ describe('a query to Prometheus', () => {
     url?: string,
   ) => {
     const checks = [{ name: 'errors', query, ...bounds }];
-    const [measurement] = await judgeQueries({ url: url ?? prometheus.url, checks }, subject, signal);
+    const [measurement] = await judgeQueries({ url: url ?? prometheus.url, checks }, subject, local, signal);
     return measurement!;
   };
 
@@ -70,10 +72,13 @@ describe('a query to Prometheus', () => {
       { name: 'broken', query: 'sum(', max: 1 },
     ];
     await assert.rejects(
-      admitQueries({ url: prometheus.url, checks }, signal),
+      admitQueries({ url: prometheus.url, checks }, local, signal),
       /^SlipwayError: strategy\.analysis\.prometheus\.checks\.1\.query \("broken"\): Prometheus says bad_data/,
     );
-    assert.deepEqual(await admitQueries({ url: prometheus.url, checks: checks.slice(0, 1) }, signal), []);
+    assert.deepEqual(
+      await admitQueries({ url: prometheus.url, checks: checks.slice(0, 1) }, local, signal),
+      [],
+    );
   });
 
   test('that is not answered is no measurement, and a warning beforehand; later it is one again', async () => {
@@ -83,7 +88,7 @@ describe('a query to Prometheus', () => {
     assert.ok(measurement.verdict === 'missing');
     assert.match(measurement.why, /asking Prometheus at http.*: connect ECONNREFUSED/);
     const checks = [{ name: 'errors', query, max: 1 }];
-    const [warning] = await admitQueries({ url: prometheus.url, checks }, signal);
+    const [warning] = await admitQueries({ url: prometheus.url, checks }, local, signal);
     assert.match(warning!, /^strategy\.analysis\.prometheus: asking Prometheus at .*ECONNREFUSED/);
     await prometheus.resume();
     await prometheus.knows('model_errors{release="iris.r2"}');

@@ -251,6 +251,14 @@ describe('deployments over the API', () => {
       body: { model, weights: '20260102', resources: large },
     });
     assert.ok(warnings.some((warning) => warning.startsWith('no room on node "local": 1 new containers')));
+    const prometheus = {
+      url: 'http://169.254.169.254',
+      checks: [{ name: 'memory', query: 'up', max: 1 }],
+    };
+    await assert.rejects(
+      client.call('plan', { body: { model, strategy: { ...strategy, analysis: { prometheus } } } }),
+      /strategy\.analysis\.prometheus\.url: .* is a link-local address: "analysis\.allow"/,
+    );
     assert.deepEqual(await client.call('getService', { params: { service: model } }), before);
   });
 });

@@ -65,6 +65,14 @@ describe('the chart', { timeout: 1_500_000 }, () => {
     assert.ok(stack.token.length >= 40);
   });
 
+  test('hands on where a Prometheus may be after all, and refuses what is no such place', async () => {
+    const allowing = (...allow: string[]) => template({ stack: { ...least.stack, analysis: { allow } } });
+    const allow = ['http://localhost:9090', '127.0.0.0/8', '::1'];
+    assert.deepEqual(Stack.parse(configOf(await allowing(...allow))).analysis, { allow });
+    assert.deepEqual(Stack.parse(configOf(await template(least))).analysis, { allow: [] });
+    await assert.rejects(allowing('localhost'), /allow/);
+  });
+
   test('mounts what Secrets hold for Temporal, and configures it as files', async () => {
     const temporal = {
       ...least.stack.temporal,
