@@ -120,7 +120,13 @@ export const Stack = z.object({
   token: z.string(),
   temporal: TemporalConfig,
   s3: z.object({ endpoint: Url, accessKey: z.string(), secretKey: z.string(), bucket: z.string() }),
-  registry: z.object({ url: Url, username: z.string(), password: z.string() }),
+  registry: z.object({
+    url: Url,
+    username: z.string(),
+    password: z.string(),
+    /** Credentials that may read only: nodes pull with them, and clusters hold them. Left out: those above. */
+    pull: z.object({ username: z.string().min(1), password: z.string() }).optional(),
+  }),
   postgres: z.string(),
   /** Engine that builds source images; empty: there is none, and deployments of new sources fail at the build. */
   docker: z.string(),

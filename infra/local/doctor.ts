@@ -32,6 +32,7 @@ export async function examine(home: Home): Promise<Check[]> {
       ...(await ports(home, settings)),
       ...(await servers(home)),
       await stackFile(home),
+      ...(await pullCredentials(home)),
       ...(await givenCluster(home)),
     );
   else checks.push({ check: 'stack', ok: null, found: `none at ${home.root}`, advice: 'slipway up' });
@@ -147,6 +148,22 @@ async function givenCluster(home: Home): Promise<Check[]> {
   } catch (error) {
     return [bad('cluster', `${where}: ${messageOf(error)}`, 'start it, or "slipway up --no-kubernetes"')];
   }
+}
+
+/** Whom nodes pull as: whoever may read the Secrets of a namespace with models may do what that user may. */
+async function pullCredentials(home: Home): Promise<Check[]> {
+  const stack = await readStack(home);
+  if (!stack) return [];
+  const { username, pull } = stack.registry;
+  const where = stack.cluster?.pullSecret ? 'nodes and Secrets of the cluster' : 'nodes';
+  if (pull) return [good('pull credentials', `${where} have those of "${pull.username}"`)];
+  return [
+    {
+      check: 'pull credentials',
+      ok: null,
+      found: `${where} have those of "${username}", who may push and delete: "registry.pull" of ${home.stackFile} names others`,
+    },
+  ];
 }
 
 async function stackFile(home: Home): Promise<Check> {

@@ -18,7 +18,7 @@ export const localNode = 'local';
 
 /**
  * Writes what every Slipway process is configured by. Kept as someone changed them in the file: limits, drain time,
- * pickle consent, what analyses may ask, the local node's ports and egress, further nodes. Everything else follows from
+ * pickle consent, what analyses may ask, what nodes pull with, the local node's ports and egress, further nodes. Everything else follows from
  * the stack.
  */
 export async function writeStack(
@@ -49,6 +49,7 @@ export async function writeStack(
       url: local(ports.registry),
       username: secrets.registry.username,
       password: secrets.registry.password,
+      pull: kept?.registry.pull,
     },
     postgres: postgresUrl(ports.postgres, secrets.postgres),
     docker: engine.docker,

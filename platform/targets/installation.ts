@@ -5,7 +5,8 @@ import type { Stack } from '../../contract/stack.js';
 export const installationOf = (stack: Stack) => ({
   /** Its name, in labels. */
   stack: stack.name,
-  credentials: stack.registry,
+  /** For nodes' pulls. */
+  credentials: stack.registry.pull ?? stack.registry,
   allowPickle: stack.allowPickle,
   /** Milliseconds that requests in flight may take once their replica ends. */
   drain: milliseconds(stack.drain),

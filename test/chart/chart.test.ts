@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { Stack } from '../../contract/stack.js';
+import { testCluster } from '../support/cluster.js';
 import { chart, runHelm, withValues, type Values } from './installed.js';
 
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -71,6 +72,22 @@ describe('the chart', { timeout: 1_500_000 }, () => {
     assert.deepEqual(Stack.parse(configOf(await allowing(...allow))).analysis, { allow });
     assert.deepEqual(Stack.parse(configOf(await template(least))).analysis, { allow: [] });
     await assert.rejects(allowing('localhost'), /allow/);
+  });
+
+  test('hands on who nodes pull as, and warns where that is who pushes', async () => {
+    const pull = { username: 'reader', password: 'may read' };
+    const registry = { ...least.stack.registry, pull };
+    const named = { stack: { ...least.stack, registry } };
+    assert.deepEqual(Stack.parse(configOf(await template(named))).registry, registry);
+    assert.deepEqual(Stack.parse(configOf(await template(least))).registry, least.stack.registry);
+    const { kubeconfig } = await testCluster();
+    const notes = (values: Values) =>
+      withValues(values, (file) =>
+        runHelm(['install', 'ship', chart, '--dry-run=client', '--kubeconfig', kubeconfig, '--values', file]),
+      );
+    assert.match(await notes(least), /Warning: .* in models can push to .* the registry as "u"/);
+    for (const quiet of [named, { stack: { ...least.stack, registry: { ...registry, pullSecret: false } } }])
+      assert.doesNotMatch(await notes(quiet), /Warning/);
   });
 
   test('mounts what Secrets hold for Temporal, and configures it as files', async () => {

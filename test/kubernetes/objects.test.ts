@@ -11,6 +11,7 @@ import { countCluster } from '../../platform/targets/kubernetes/count.js';
 import { ApplyConflict } from '../../platform/targets/kubernetes/apiserver/errors.js';
 import { annotations, labels } from '../../platform/targets/kubernetes/objects/labels.js';
 import { deployment } from '../../platform/targets/kubernetes/objects/workload.js';
+import { installationOf } from '../../platform/targets/installation.js';
 import { Berth, withBerth } from './berth.js';
 
 describe("a release's objects in a cluster", () => {
@@ -274,6 +275,32 @@ describe("a release's objects in a cluster", () => {
       const left = await other.kubectl('get', 'all,secrets,serviceaccounts,endpoints', '-o', 'name');
       assert.equal(left, 'serviceaccount/default');
       await other.target.remove({ node, name }, 2_000);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test('the pull secret holds who may only read, and another password from the next release on', async () => {
+    const { stack, config } = berth.test;
+    const as = (password: string) => {
+      const pull = { username: 'reader', password };
+      return installationOf({ ...stack, registry: { ...stack.registry, pull } }).credentials;
+    };
+    const other = await Berth.open({ credentials: as('first') });
+    const held = async () => {
+      const { data } = await other.get<V1Secret>('secret', `slipway-${other.name}-registry`);
+      return Buffer.from(data!['.dockerconfigjson']!, 'base64').toString();
+    };
+    const holding = (password: string) => {
+      const auth = Buffer.from(`reader:${password}`).toString('base64');
+      return { auths: { [config.registry]: { username: 'reader', password, auth } } };
+    };
+    try {
+      await other.start(other.set(image, {}, { token: 1 }));
+      assert.deepEqual(JSON.parse(await held()), holding('first'));
+      assert.ok(!(await held()).includes(stack.registry.password));
+      await other.other({ credentials: as('second') }).start(other.set(image, {}, { token: 2 }));
+      assert.deepEqual(JSON.parse(await held()), holding('second'));
     } finally {
       await other.close();
     }

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { SlipwayError } from '../../contract/errors.js';
 import { digestOf, type ImageRef } from '../../contract/names.js';
+import type { Stack } from '../../contract/stack.js';
+import { installationOf } from '../../platform/targets/installation.js';
+import { Front, refuse } from '../registry/front.js';
 import { testStack } from '../support/stack.js';
 import { probeImage } from './probe.js';
 import { relay, Yard } from './yard.js';
@@ -40,6 +43,33 @@ describe('pulling images to a node', () => {
     const error = await refusal(yard.target.pull(yard.set(image), yard.watch()));
     assert.match(error.message, new RegExp(`registry "${registry.host}" refused user "nobody"`));
     assert.ok(!JSON.stringify([error.message, error.details]).includes('sesame'));
+  });
+
+  test('a node pulls as the user who may only read, where the configuration names one', async () => {
+    const pull = { username: 'reader', password: 'may read' };
+    const basic = `Basic ${Buffer.from(`${pull.username}:${pull.password}`).toString('base64')}`;
+    const behind = { ...stack.registry, port: Number(new URL(stack.registry.url).port) };
+    const front = await Front.before(
+      behind,
+      ({ method = '', headers }, answer) =>
+        !(headers.authorization === basic && ['GET', 'HEAD'].includes(method)) &&
+        refuse(answer, 401, { 'www-authenticate': 'Basic realm="front"' }, 'UNAUTHORIZED'),
+    );
+    try {
+      const as = (credentials: Stack['registry']) =>
+        open({
+          credentials: installationOf({ ...stack, registry: credentials }).credentials,
+          nodes: [{ registry: new URL(front.url).host }],
+        });
+      const reader = as({ ...stack.registry, pull });
+      await forget(reader);
+      const pusher = as(stack.registry);
+      const { message } = await refusal(pusher.target.pull(pusher.set(image), pusher.watch()));
+      assert.match(message, new RegExp(`refused user "${stack.registry.username}"`));
+      await reader.target.pull(reader.set(image), reader.watch());
+    } finally {
+      await front.close();
+    }
   });
 
   test('an image the registry does not have is named', async () => {
