@@ -1,8 +1,6 @@
+import { cutLine } from '../cut-line.js';
 import { ask, askFor, engineInfo, type Node } from './docker-node.js';
 import { inspectContainer } from './docker-start.js';
-
-/** Characters of one log line that are kept. */
-const maxLine = 2_000;
 
 /**
  * Last log lines of a container, standard output and error in the order the engine got them, at most up to the time
@@ -31,7 +29,7 @@ export async function lastLines(
   if (!Buffer.isBuffer(raw)) return [];
   const text = Buffer.concat(framesOf(raw)).toString('utf8').trimEnd();
   const found = text === '' ? [] : text.split('\n').slice(-lines);
-  return found.map((line) => line.trimEnd().slice(0, maxLine));
+  return found.map(cutLine);
 }
 
 function framesOf(raw: Buffer): Buffer[] {

@@ -28,6 +28,23 @@ test('a requirement that does not exist fails the build with the words of pip', 
   assert.deepEqual(await world.registry.listTags(build.repository), []);
 });
 
+test('a build that prints a line of 3 MB fails with what can be read, and carried', async (t) => {
+  const world = await BuildWorld.open(t);
+  const long = `${'x'.repeat(3_000_000)} !`;
+  const build = await world.prepare({ files: { ...(await greeter()), 'requirements.txt': `${long}\n` } });
+  await assert.rejects(build.run(), (error: unknown) => {
+    assert.ok(error instanceof SlipwayError, String(error));
+    assert.equal(error.type, 'BuildFailed');
+    assert.match(error.message, /^building the source image: ERROR: Invalid requirement: 'xxx/);
+    // Thirty lines of that length are what is kept at most.
+    const size = JSON.stringify([error.message, error.details]).length;
+    assert.ok(size < 70_000, `${size} bytes`);
+    return true;
+  });
+  assert.ok(world.lines.every((line) => line.length <= 2_100));
+  assert.deepEqual(await world.left(build.repository), []);
+});
+
 test('a Python that the base image does not have fails the build and names both versions', async (t) => {
   const world = await BuildWorld.open(t);
   const build = await world.prepare({ files: { ...(await greeter()), 'slipway.yaml': "python: '3.4'\n" } });

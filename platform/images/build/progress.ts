@@ -1,9 +1,12 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Progress } from '../../../contract/pipeline.js';
+import { cutLine } from '../../cut-line.js';
 import type { BuildTrace, Vertex } from './trace.js';
 
 /** Lines of the step that failed that are kept for the error. */
 const kept = 60;
+/** Characters of a line without an end that are waited with for it; what follows is left out. */
+const unended = 64 * 1024;
 /** `[stage-0 2/5] RUN …`, but not `[internal] …`. */
 const numbered = /^\[(?:\S+ )?(?<step>\d+)\/(?<total>\d+)\] (?<what>.*)$/s;
 
@@ -66,13 +69,14 @@ export class BuildProgress {
     const step = this.#steps.get(vertex);
     if (!step) return;
     const lines = (step.rest + step.decoder.write(Buffer.from(bytes))).split(/\r?\n|\r/);
-    step.rest = lines.pop() ?? '';
+    step.rest = (lines.pop() ?? '').slice(0, unended);
     for (const line of lines) this.#line(step, line);
   }
 
   #line(step: Step, raw: string): void {
-    const line = this.redact(raw);
-    if (line.trim() === '') return;
+    // Half a secret would not be known for one.
+    const line = cutLine(this.redact(raw));
+    if (line === '') return;
     this.log(line);
     step.lines.push(line);
     if (step.lines.length > kept) step.lines.shift();

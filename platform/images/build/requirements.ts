@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { SlipwayError } from '../../../contract/errors.js';
 import type { ServeSpec } from '../../../contract/deploy.js';
+import { cutLine } from '../../cut-line.js';
 import { recipeNamed } from '../../recipes/index.js';
 import { pythonRuntime } from './runtime.js';
 
@@ -45,14 +46,14 @@ async function collect(
   for (const [at, text] of lines.entries()) {
     const line = text.replace(/(?:^|\s)#.*$/, '').trim();
     const problem = (what: string): SlipwayError =>
-      new SlipwayError('InvalidInput', `reading "${path}" line ${at + 1}, "${line}": ${what}`);
+      new SlipwayError('InvalidInput', `reading "${path}" line ${at + 1}, "${cutLine(line)}": ${what}`);
     const include = included.exec(line)?.groups?.['path'];
     const local = include ?? localPath(line);
     if (/^(?:-e|--editable)\b/.test(line))
       throw problem('the source is importable as it is; editable packages are not supported');
     if (local === undefined || remote.test(local)) continue;
     const target = posix.normalize(posix.join(posix.dirname(path), local));
-    if (!source.has(target)) throw problem(`the source has no file "${target}"`);
+    if (!source.has(target)) throw problem(`the source has no file "${cutLine(target)}"`);
     if (found.has(target)) continue;
     if (include === undefined) found.set(target, { file: source.get(target)! });
     else await collect(target, source, found);

@@ -1,9 +1,8 @@
 import type { V1Pod } from '@kubernetes/client-node';
+import { cutLine } from '../../../cut-line.js';
 import type { Cluster } from '../cluster.js';
 import { open, textOf } from './request.js';
 
-/** Characters of one log line that are kept. */
-const maxLine = 2_000;
 /** Bytes of log that are asked for, counted from the first of the lines. */
 const maxBytes = 2 ** 20;
 /** Milliseconds a node may take to answer. */
@@ -25,7 +24,7 @@ export async function lastLines(
   const bound = signal ? AbortSignal.any([signal, limit]) : limit;
   try {
     const text = (await textOf(await open(cluster, path, query, bound))).trimEnd();
-    return text === '' ? [] : text.split('\n').map((line) => line.trimEnd().slice(0, maxLine));
+    return text === '' ? [] : text.split('\n').map(cutLine);
   } catch {
     signal?.throwIfAborted();
     return [];
