@@ -49,7 +49,7 @@ export const withDeployOptions = (command: Command): Command =>
       collect,
     )
     .option('--latency-budget <time>', 'longest a sample may take, e.g. 500ms')
-    .option('--startup-budget <time>', 'longest until ready, e.g. 5m')
+    .option('--startup-budget <time>', 'longest until ready, e.g. 5m (default: by the size of the weights)')
     .option('--approval', 'wait for "slipway approve" before the rollout')
     .option('--approval-deadline <time>', 'longest to wait for it')
     .option('--deadline <time>', 'longest the whole may take')

@@ -19,8 +19,8 @@ export const Verify = z.strictObject({
   samples: z.array(Sample).max(100).optional(),
   /** Longest a single sample may take. */
   latencyBudget: Duration.default('1s'),
-  /** Longest from container start to the first ready answer. */
-  startupBudget: Duration.default('5m'),
+  /** Longest from container start to the first ready answer; left out: by the size of the weights. */
+  startupBudget: Duration.optional(),
   /** Check that a changed source loads with the live weights; `false` when both change together incompatibly. */
   sourceCheck: z.boolean().default(true),
 });
@@ -99,7 +99,7 @@ export const ServeSpec = z.object({
   replicas: z.number().int(),
   port: z.number().int(),
   resources: Resources,
-  verify: Verify,
+  verify: Verify.extend({ startupBudget: Duration }),
   load: z.string().optional(),
   /** The weights file that replicas load although it runs the code it holds; left out: they load none. */
   pickle: z.object({ path: z.string(), sha256: Digest }).optional(),

@@ -39,7 +39,11 @@ export const Plan = z.object({
     /** Live release whose containers would be drained. */
     replaces: ReleaseId.nullable(),
   }),
-  verify: z.object({ samples: z.number().int() }),
+  verify: z.object({
+    samples: z.number().int(),
+    /** Longest a replica may take to be ready. */
+    startupBudget: z.string(),
+  }),
   warnings: z.array(z.string()),
 });
 export type Plan = z.infer<typeof Plan>;

@@ -50,7 +50,10 @@ export async function planDeployment(
       : { needed: true, reason: 'no source image of this base, source and requirements is in the registry' },
     push: { layers: push.layers, missing: push.missing.length, bytes: push.bytes },
     rollout,
-    verify: { samples: pinned.spec.verify.samples?.length ?? 0 },
+    verify: {
+      samples: pinned.spec.verify.samples?.length ?? 0,
+      startupBudget: pinned.spec.verify.startupBudget,
+    },
     warnings: [...warnings(pinned), ...noticed],
   };
 }

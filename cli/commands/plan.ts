@@ -50,7 +50,10 @@ function show({
         `${rollout.replicas} on ${rollout.target} ${rollout.nodes.join(', ')}; ${rollout.atMost} at most at once`,
       ],
       ['strategy', rollout.strategy],
-      ['verify', verify.samples === 1 ? '1 sample' : `${verify.samples} samples`],
+      [
+        'verify',
+        `${verify.samples === 1 ? '1 sample' : `${verify.samples} samples`}, ready within ${verify.startupBudget}`,
+      ],
       ['replaces', rollout.replaces ?? 'nothing: the service is new'],
     ]),
   );

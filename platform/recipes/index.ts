@@ -76,7 +76,7 @@ export function resolveSpec(
     replicas: input.replicas ?? manifest.replicas ?? 1,
     port: input.port ?? manifest.port ?? 8000,
     resources: input.resources ?? manifest.resources ?? Resources.parse({}),
-    verify: mergeVerify(input, manifest),
+    verify: mergeVerify(input, manifest, weights),
     ...(manifest.load === undefined ? {} : { load: manifest.load }),
     ...(pickled && { pickle: { path: pickled.path, sha256: pickled.sha256 } }),
     ...mergeKubernetes(input, manifest),
@@ -100,9 +100,25 @@ function mergeKubernetes(
 
 const defaults = KubernetesSpec.parse({});
 
-/** An input that only changes a budget does not do without the samples that the source comes with. */
-function mergeVerify(input: DeployInput, manifest: SourceManifest): ServeSpec['verify'] {
+/**
+ * An input that only changes a budget does not do without the samples that the source comes with, nor one that only
+ * brings samples without the time that it asks for to start.
+ */
+function mergeVerify(
+  input: DeployInput,
+  manifest: SourceManifest,
+  weights: readonly IndexedFile[],
+): ServeSpec['verify'] {
   const verify = input.verify ?? manifest.verify ?? Verify.parse({});
   const samples = verify.samples ?? manifest.verify?.samples;
-  return samples === undefined ? verify : { ...verify, samples };
+  const startupBudget = verify.startupBudget ?? manifest.verify?.startupBudget ?? budgetFor(weights);
+  return { ...verify, startupBudget, ...(samples && { samples }) };
+}
+
+/** Minutes that every model gets to start, and the bytes of weights that each further minute is for: 36 MB a second. */
+const startup = { minutes: 5, bytesPerMinute: 2 * 2 ** 30 };
+
+function budgetFor(weights: readonly IndexedFile[]): string {
+  const bytes = weights.reduce((sum, { size }) => sum + size, 0);
+  return `${startup.minutes + Math.floor(bytes / startup.bytesPerMinute)}m`;
 }

@@ -101,6 +101,44 @@ describe('slipway.yaml', () => {
   });
 });
 
+describe('the time that a model gets to start', () => {
+  const gib = 2 ** 30;
+  const file = (size: number) => ({
+    ...{
+      path: `${size}.bin`,
+      sha256: digestOf('a'.repeat(64)),
+      size,
+      offset: 0,
+      packed: 1,
+      method: 'stored' as const,
+    },
+  });
+  const budget = (sizes: number[], verify?: object, manifest = '') =>
+    resolveSpec(
+      parseDeployInput({ model: 'iris', verify }),
+      parseSourceManifest(manifest),
+      'python-class',
+      sizes.map(file),
+    ).verify.startupBudget;
+
+  test('grows with its weights', () => {
+    assert.equal(budget([]), '5m');
+    assert.equal(budget([2 * gib - 1]), '5m');
+    assert.equal(budget([2 * gib - 1, 1]), '6m');
+    // 70 billion parameters of two bytes.
+    assert.equal(budget(Array<number>(30).fill(14e10 / 30)), '70m');
+  });
+
+  test('is what was asked for, by the input first', () => {
+    const manifest = 'verify: {startupBudget: 30s, samples: [{input: 1}]}';
+    assert.equal(budget([50 * gib], {}, manifest), '30s');
+    assert.equal(budget([50 * gib], undefined, manifest), '30s');
+    assert.equal(budget([50 * gib], { samples: [] }, manifest), '30s');
+    assert.equal(budget([50 * gib], { startupBudget: '2m' }, manifest), '2m');
+    assert.equal(budget([50 * gib], { samples: [] }), '30m');
+  });
+});
+
 describe('the weights file that runs code when it is loaded is told', () => {
   const sha256 = digestOf('a'.repeat(64));
   const cases: [string, string[], object, 'sklearn' | 'python-class', string | undefined][] = [

@@ -61,6 +61,7 @@ describe('on the command line', () => {
     for (const line of [
       /^build +/m,
       /^push +\d+ of \d+ layers, [\d.]+ k?B/m,
+      /^verify +1 sample, ready within 5m/m,
       /^replaces +nothing: the service is new/m,
     ])
       assert.match(stdout, line);

@@ -63,7 +63,10 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
         return {
           ...world.artifacts(input.model),
           base: imageOf('slipway-base', 'base'),
-          spec: { ...spec, replicas: input.replicas ?? spec.replicas, verify: input.verify ?? spec.verify },
+          spec: {
+            ...{ ...spec, replicas: input.replicas ?? spec.replicas },
+            verify: { ...spec.verify, ...input.verify, startupBudget: spec.verify.startupBudget },
+          },
           recipeReason: 'k8s_api_model.py is there',
           live: live && { id: live.id, sourceDigest: live.source.digest, image: live.image },
           detail: 'pinned',
