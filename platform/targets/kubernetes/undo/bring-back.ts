@@ -51,6 +51,8 @@ async function exchange(back: PutBack, live: Live, candidate: Workload, watch: W
     } catch (error) {
       const held = replicasOfWorkload(await readWorkload(back.cluster, candidate, watch.signal));
       if (!isForRoom(error) || held === 0) throw error;
+      // Pods that a quota refused are asked for again ever more seldom: asked for anew, they come as soon as there is room.
+      await resize(back, live, count - 1);
       watch.onProgress({ message: `making room for ${live.name}: ${held - 1} of ${candidate.name} stay` });
       await resize(back, candidate, held - 1);
       await awaitGone(back.cluster, candidate, held - 1, watch);
