@@ -6,6 +6,7 @@ import { openPlatform, type Platform } from '../platform/open.js';
 import type { Storage } from '../platform/storage/index.js';
 import { s3Storage } from '../platform/storage/s3.js';
 import { temporalConnection } from '../platform/temporal.js';
+import { encryptionKeys, payloadCodec } from '../platform/temporal-encryption.js';
 import { temporalFault } from '../platform/temporal-fault.js';
 import { Unavailable } from './errors.js';
 
@@ -36,7 +37,8 @@ export async function openContext(stack: Stack, logger: Logger): Promise<ApiCont
     // By default a server that was away for long is looked for every two minutes only.
     channelArgs: { 'grpc.initial_reconnect_backoff_ms': 200, 'grpc.max_reconnect_backoff_ms': 2_000 },
   });
-  const client = new Client({ connection, namespace });
+  const payloadCodecs = [payloadCodec(await encryptionKeys(stack.temporal))];
+  const client = new Client({ connection, namespace, dataConverter: { payloadCodecs } });
   let opening: Promise<Platform> | null = null;
   return {
     stack,

@@ -1,7 +1,11 @@
-import { defaultPayloadConverter } from '@temporalio/common';
-import type { WorkflowExecutionDescription } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import {
+  decodeOptionalFailureToOptionalError,
+  decodeOptionalSinglePayload,
+} from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { statusQuery, type DeploymentStatus } from '../contract/deployment.js';
 import { Progress } from '../contract/pipeline.js';
+import { Undecipherable } from '../platform/temporal-encryption.js';
 import type { ApiContext } from './context.js';
 import { describeDeployment, isOpen, outline } from './describe.js';
 import { howItEnded } from './outcome.js';
@@ -24,9 +28,17 @@ export async function readStatus(
   const told = await temporal(
     (client) => client.workflow.getHandle(id, runId).query<DeploymentStatus>(statusQuery),
     queryBudget,
-  ).catch(() => null);
+  ).catch((error: unknown) => {
+    // A worker has answered.
+    if (error instanceof Undecipherable) throw error;
+    return null;
+  });
   const status = told ?? knownToServer(description);
-  if (isOpen(description)) return { ...status, ...runningActivity(description, status) };
+  if (isOpen(description))
+    return {
+      ...status,
+      ...(await temporal((client) => runningActivity(client, description, status))),
+    };
   const { state, endedAt } = outline(description);
   if (told && state !== 'terminated') return told;
   return {
@@ -52,20 +64,21 @@ function knownToServer(description: WorkflowExecutionDescription): DeploymentSta
   };
 }
 
-function runningActivity(
+async function runningActivity(
+  { options: { loadedDataConverter } }: Client,
   { raw }: WorkflowExecutionDescription,
   { stages }: DeploymentStatus,
-): Pick<DeploymentStatus, 'progress' | 'attempt'> {
+): Promise<Pick<DeploymentStatus, 'progress' | 'attempt'>> {
   const pending = raw.pendingActivities?.[0];
   // Described before it was queried: the stage may have moved on meanwhile.
   const since = stages.find(({ state }) => state === 'running')?.startedAt;
   if (!pending || (since && scheduledAt(pending) < Date.parse(since))) return {};
   const details = pending.heartbeatDetails?.payloads?.[0];
-  const progress = details ? Progress.safeParse(defaultPayloadConverter.fromPayload(details)) : null;
-  const lastError = pending.lastFailure?.message;
+  const progress = Progress.safeParse(await decodeOptionalSinglePayload(loadedDataConverter, details));
+  const last = await decodeOptionalFailureToOptionalError(loadedDataConverter, pending.lastFailure);
   return {
-    ...(progress?.success && progress.data.message !== '' ? { progress: progress.data } : {}),
-    attempt: { number: pending.attempt ?? 1, ...(lastError ? { lastError } : {}) },
+    ...(progress.success && progress.data.message !== '' ? { progress: progress.data } : {}),
+    attempt: { number: pending.attempt ?? 1, ...(last?.message ? { lastError: last.message } : {}) },
   };
 }
 

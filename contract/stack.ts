@@ -97,6 +97,25 @@ export const TemporalConfig = z.object({
     .optional(),
   /** File of the API key that every request carries, as Temporal Cloud issues them. */
   apiKeyFile: z.string().optional(),
+  /** Encrypts what it keeps of deployments: inputs, results, failures with their stack traces. Left out: kept in clear. */
+  encryption: z
+    .object({
+      /** The first encrypts, each decrypts: a new key goes first once every process knows it. */
+      keys: z
+        .array(
+          z.object({
+            /** Stands in clear beside what the key has encrypted. */
+            id: z.string().regex(/^[\w.-]{1,63}$/, 'must be at most 63 letters, digits, "-", "_" or "."'),
+            /** File with 32 random bytes in base64, as `openssl rand -base64 32` makes one; not readable for all. */
+            file: z.string(),
+          }),
+        )
+        .min(1)
+        .refine((keys) => new Set(keys.map(({ id }) => id)).size === keys.length, {
+          message: 'must have each id once',
+        }),
+    })
+    .optional(),
 });
 export type TemporalConfig = z.infer<typeof TemporalConfig>;
 

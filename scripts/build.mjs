@@ -39,18 +39,18 @@ function fingerprint(root) {
 function sources(root) {
   return foldersOf(root)
     .flatMap((folder) => files(join(root, folder)))
-    .filter((path) => path.endsWith('.ts'))
+    .filter((path) => /\.c?ts$/.test(path))
     .sort();
 }
 
-const outputOf = (root, source) => join(root, 'dist', relative(root, source)).replace(/\.ts$/, '.js');
+const outputOf = (root, source) => join(root, 'dist', relative(root, source)).replace(/\.(c?)ts$/, '.$1js');
 
 /** A test whose source was deleted must not go on running from dist/. */
 function removeOrphans(root) {
   for (const folder of foldersOf(root))
     for (const path of files(join(root, 'dist', folder)))
-      if (path.endsWith('.js') && existsSync(`${path}.map`)) {
-        const source = join(root, relative(join(root, 'dist'), path)).replace(/\.js$/, '.ts');
+      if (/\.c?js$/.test(path) && existsSync(`${path}.map`)) {
+        const source = join(root, relative(join(root, 'dist'), path)).replace(/\.(c?)js$/, '.$1ts');
         if (!existsSync(source)) {
           rmSync(path);
           rmSync(`${path}.map`);

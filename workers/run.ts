@@ -7,9 +7,10 @@ import { messageOf, Refused } from '../contract/errors.js';
 import type { Stack, TemporalConfig } from '../contract/stack.js';
 import { openPlatform, type Platform } from '../platform/open.js';
 import { temporalConnection } from '../platform/temporal.js';
+import { encryptionKeys, payloadCodec } from '../platform/temporal-encryption.js';
 import { temporalFault } from '../platform/temporal-fault.js';
 import { versioned, type WorkerVersion } from './version.js';
-import { workflowBundle } from './workflow-bundle.js';
+import { failureConverterPath, workflowBundle } from './workflow-bundle.js';
 
 export type WorkerOptions = {
   /** Called once the worker polls. */
@@ -24,19 +25,24 @@ export type WorkerOptions = {
 export async function runWorker(stack: Stack, { onReady, version, wrap }: WorkerOptions): Promise<void> {
   const { namespace } = stack.temporal;
   // Servers may come up after the worker: connecting is tried for as long as it takes.
-  const [{ native, connection }, platform] = await Promise.all([
+  const [{ native, connection }, platform, keys] = await Promise.all([
     connectTemporal(stack.temporal),
-    patiently('the catalog', () => openPlatform(stack)),
+    patiently('connecting to the catalog', () => openPlatform(stack)),
+    patiently('reading the keys of payloads', () => encryptionKeys(stack.temporal)),
   ]);
+  const encrypting = keys.size > 0;
+  const payloadCodecs = [payloadCodec(keys)];
   const stopped = new AbortController();
   const prepared = prepareStorage(platform, stopped.signal);
   try {
-    const activities = createActivities(platform, new Client({ connection, namespace }));
+    const client = new Client({ connection, namespace, dataConverter: { payloadCodecs } });
+    const activities = createActivities(platform, client);
     const worker = await Worker.create({
       connection: native,
       namespace,
       taskQueue,
-      workflowBundle: await workflowBundle(),
+      workflowBundle: await workflowBundle({ encrypting }),
+      dataConverter: { payloadCodecs, ...(encrypting && { failureConverterPath }) },
       activities: wrap ? wrap(activities) : activities,
       ...(version ? versioned(version) : {}),
       // Every running deployment has one activity that only waits for its end: slots must not run out for
@@ -79,7 +85,7 @@ async function prepareStorage({ storage }: Platform, signal: AbortSignal): Promi
 
 /** One connection for the worker's polls, one for what activities ask. */
 async function connectTemporal(config: TemporalConfig) {
-  const what = `Temporal at ${config.address}`;
+  const what = `connecting to Temporal at ${config.address}`;
   const why = () => temporalFault(config);
   // One after the other: what is in the way of one would be said twice.
   const native = await patiently(
@@ -98,14 +104,14 @@ async function connectTemporal(config: TemporalConfig) {
 /** Tries until it works. `why` may know more about a failure than its error says. */
 const patiently = <T>(
   what: string,
-  connect: () => Promise<T>,
+  run: () => Promise<T>,
   why: () => Promise<string | null> = () => Promise.resolve(null),
 ): Promise<T> =>
-  pRetry(connect, {
+  pRetry(run, {
     retries: Infinity,
     maxTimeout: 5_000,
     onFailedAttempt: async ({ error }) => {
       const told = (await why().catch(() => null)) ?? messageOf(error);
-      console.error(`connecting to ${what}: ${told}; trying again`);
+      console.error(`${what}: ${told}; trying again`);
     },
   });

@@ -18,7 +18,8 @@ const sourcesOfCore = ['sdk-core', 'src', 'bridge-macros', 'ts', 'scripts', 'Car
 
 const bundle = `
   const { workflowBundle } = await import(process.cwd() + '/dist/workers/workflow-bundle.js');
-  await workflowBundle();`;
+  await workflowBundle();
+  await workflowBundle({ encrypting: true });`;
 
 /** A folder laid out as `/app` of the image, in two parts that change at different times. */
 export type Stage = { dependencies: string; code: string };

@@ -18,8 +18,8 @@ export const localNode = 'local';
 
 /**
  * Writes what every Slipway process is configured by. Kept as someone changed them in the file: limits, drain time,
- * pickle consent, what analyses may ask, what nodes pull with, the local node's ports and egress, further nodes. Everything else follows from
- * the stack.
+ * pickle consent, what analyses may ask, what nodes pull with, the encryption of what Temporal keeps, the local node's
+ * ports and egress, further nodes. Everything else follows from the stack.
  */
 export async function writeStack(
   home: Home,
@@ -43,6 +43,7 @@ export async function writeStack(
       address: `127.0.0.1:${ports.temporal}`,
       namespace: 'default',
       ui: local(ports.temporalUi),
+      encryption: kept?.temporal.encryption,
     },
     s3: { endpoint: local(ports.s3), ...secrets.s3, bucket },
     registry: {
