@@ -41,7 +41,12 @@ const podsOf = (objects: Rendered[]): (readonly [string, PodSpec])[] =>
 describe('the chart', { timeout: 1_500_000 }, () => {
   test('is clean by helm lint, with its defaults and with values', async () => {
     await runHelm(['lint', '--strict', chart]);
-    const temporal = { address: 'cloud:7233', tls: { clientSecret: 'mtls' }, apiKey: { secret: 'cloud' } };
+    const temporal = {
+      address: 'cloud:7233',
+      tls: { clientSecret: 'mtls' },
+      apiKey: { secret: 'cloud' },
+      encryption: { secret: 'payloads', keys: ['one'] },
+    };
     const metrics = { serviceMonitor: { enabled: true } };
     for (const values of [least, { ...least, stack: { ...least.stack, temporal }, metrics }])
       await withValues(values, (file) => runHelm(['lint', '--strict', chart, '--values', file]));
@@ -99,17 +104,22 @@ describe('the chart', { timeout: 1_500_000 }, () => {
         serverName: 'temporal.test',
       },
       apiKey: { secret: 'cloud' },
+      encryption: { secret: 'payloads', keys: ['2026-07', '2026-01'] },
     };
     const folder = '/etc/slipway-temporal';
     const versioning = { enabled: true };
     const objects = await template({ stack: { ...least.stack, temporal }, worker: { versioning } });
-    const { tls, apiKeyFile } = Stack.parse(configOf(objects)).temporal;
+    const { tls, apiKeyFile, encryption } = Stack.parse(configOf(objects)).temporal;
     assert.deepEqual(tls, {
       caFile: `${folder}/ca.crt`,
       client: { certificateFile: `${folder}/tls.crt`, keyFile: `${folder}/tls.key` },
       serverName: 'temporal.test',
     });
     assert.equal(apiKeyFile, `${folder}/api-key`);
+    assert.deepEqual(encryption?.keys, [
+      { id: '2026-07', file: `${folder}/encryption/2026-07` },
+      { id: '2026-01', file: `${folder}/encryption/2026-01` },
+    ]);
     const mounted = (pod: PodSpec) => ({
       at: pod.containers[0]!.volumeMounts.find(({ name }) => name === 'temporal')?.mountPath,
       files: pod.volumes
@@ -125,6 +135,7 @@ describe('the chart', { timeout: 1_500_000 }, () => {
         ['authority', 'root.pem as ca.crt'],
         ['mtls', 'tls.crt as tls.crt', 'tls.key as tls.key'],
         ['cloud', 'api-key as api-key'],
+        ['payloads', '2026-07 as encryption/2026-07', '2026-01 as encryption/2026-01'],
       ],
     };
     const pods = podsOf(objects);
@@ -200,10 +211,15 @@ describe('the chart', { timeout: 1_500_000 }, () => {
 
   test('says which value is missing or wrong', async () => {
     await assert.rejects(template({}), /stack\.\w+(\.\w+)?: /);
+    const encrypted = (encryption: Values): Values => ({
+      stack: { ...least.stack, temporal: { ...least.stack.temporal, encryption } },
+    });
     const cases: [Values, RegExp][] = [
       [{ namespaces: [] }, /\/namespaces.*minItems/],
       [{ image: { digest: 'sha256:1' } }, /\/image\/digest/],
       [{ stack: { ...least.stack, postgres: 'mysql://x' } }, /\/stack\/postgres/],
+      [encrypted({ secret: 'payloads' }), /stack\.temporal\.encryption\.keys: which of the Secret's keys/],
+      [encrypted({ secret: 'payloads', keys: ['a b'] }), /\/stack\/temporal\/encryption\/keys\/0/],
       [{ worker: { replicaCount: 1 } }, /\/worker.*replicaCount/],
     ];
     for (const [values, problem] of cases)

@@ -4,6 +4,7 @@ import { ApiClient, ApiFailure } from '../../api/client.js';
 import type { Stack } from '../../contract/stack.js';
 import { Shipyard } from '../support/deployments.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
+import { whatIsKept } from '../support/raw-temporal.js';
 import { until } from '../support/until.js';
 import { apiKey, chart, Ground, runHelm, withValues, type Values } from './installed.js';
 
@@ -120,6 +121,8 @@ describe('Slipway installed in a cluster', { timeout: 1_800_000 }, () => {
       body: JSON.stringify({ input: 'Ada' }),
     });
     assert.deepEqual([answer.status, await answer.json()], [200, { output: 'Ahoy, Ada!' }]);
+    const { encodings } = await whatIsKept(ground.temporal, id);
+    assert.deepEqual([...new Set(encodings)], ['binary/encrypted']);
   });
 
   test('says what is missing when a source has to be built and there is no engine', async () => {

@@ -49,7 +49,7 @@ export const apiKey = 'an-api-key-that-is-secret';
 /**
  * What an installation in the cluster needs, beside the stack: the image in its registry, two namespaces, a Temporal
  * namespace and a database of its own, and the stack's servers in reach of pods; Temporal by TLS, for those who have
- * the certificate and the key that are in Secrets.
+ * the certificate and the key that are in Secrets, and keeping nothing in clear.
  */
 export class Ground {
   private readonly closing: (() => Promise<unknown>)[] = [];
@@ -85,7 +85,7 @@ export class Ground {
     const database = `chart_${id}`;
     await query(stack.postgres, `create database ${database}`);
 
-    const { front, tls } = await secured(cluster, app);
+    const { front, options } = await secured(cluster, app);
     const ports = [stack.postgres, stack.s3.endpoint].map((address) =>
       Number(/:(\d+)(?:\/|$)/.exec(address)![1]),
     );
@@ -100,7 +100,7 @@ export class Ground {
       image: { repository: `${config.registry}/slipway`, digest, pullSecrets: ['pull'] },
       namespaces: [models],
       stack: {
-        temporal: { address: at(temporalFront!), namespace: app, ...tls },
+        temporal: { address: at(temporalFront!), namespace: app, ...options },
         postgres: catalog.href,
         s3: { ...stack.s3, endpoint: `http://${at(s3Front!)}` },
         registry: { ...stack.registry, url: `http://${config.registry}` },
@@ -161,13 +161,17 @@ async function secured({ stack, kubectl }: TestCluster, namespace: string) {
     const create = ['create', '-n', namespace, 'secret'];
     await kubectl([...create, 'generic', 'authority', `--from-file=ca.crt=${authority.caFile}`]);
     await kubectl([...create, 'generic', 'cloud', `--from-file=api-key=${keyFile}`]);
+    const payloadKey = join(folder, 'payload-key');
+    await writeFile(payloadKey, `${randomBytes(32).toString('base64')}\n`);
+    await kubectl([...create, 'generic', 'payloads', `--from-file=one=${payloadKey}`]);
     await kubectl([...[...create, 'tls', 'mtls', '--cert', client.certificateFile, '--key', client.keyFile]]);
     const front = await TemporalFront.start(stack.temporal.address, {
       server,
       clientCaFile: authority.caFile,
     });
     const tls = { ca: { secret: 'authority' }, clientSecret: 'mtls', serverName: 'temporal.test' };
-    return { front, tls: { tls, apiKey: { secret: 'cloud' } } };
+    const encryption = { secret: 'payloads', keys: ['one'] };
+    return { front, options: { tls, apiKey: { secret: 'cloud' }, encryption } };
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -82,7 +82,7 @@ app.kubernetes.io/part-of: slipway
 {{- /* Changed configuration restarts pods. Of an existing Secret only its name is known here. */ -}}
 {{- define "slipway.checksum" -}}
 {{- if .Values.stack.existingSecret -}}
-{{- pick .Values.stack.temporal "tls" "apiKey" | toJson | cat .Values.stack.existingSecret | sha256sum -}}
+{{- pick .Values.stack.temporal "tls" "apiKey" "encryption" | toJson | cat .Values.stack.existingSecret | sha256sum -}}
 {{- else -}}
 {{- omit .Values.stack "token" | toJson | cat (toJson .Values.builder) (toJson .Values.namespaces) (toJson .Values.server.service) .Values.stack.token | sha256sum -}}
 {{- end -}}
@@ -110,6 +110,15 @@ app.kubernetes.io/part-of: slipway
     items:
       - { key: {{ $temporal.apiKey.key | quote }}, path: api-key }
 {{ end -}}
+{{- with $temporal.encryption.secret -}}
+{{- if not $temporal.encryption.keys }}{{ fail "stack.temporal.encryption.keys: which of the Secret's keys to use, the first one to encrypt" }}{{ end -}}
+- secret:
+    name: {{ . }}
+    items:
+      {{- range $temporal.encryption.keys }}
+      - { key: {{ . | quote }}, path: {{ printf "encryption/%s" . | quote }} }
+      {{- end }}
+{{ end -}}
 {{- end -}}
 
 {{- /* `temporal` of the configuration, as JSON. */ -}}
@@ -135,6 +144,13 @@ app.kubernetes.io/part-of: slipway
 {{- end -}}
 {{- if $values.apiKey.secret -}}
 {{- $_ := set $temporal "apiKeyFile" (printf "%s/api-key" $folder) -}}
+{{- end -}}
+{{- if $values.encryption.secret -}}
+{{- $keys := list -}}
+{{- range $values.encryption.keys -}}
+{{- $keys = append $keys (dict "id" . "file" (printf "%s/encryption/%s" $folder .)) -}}
+{{- end -}}
+{{- $_ := set $temporal "encryption" (dict "keys" $keys) -}}
 {{- end -}}
 {{- toJson $temporal -}}
 {{- end -}}
