@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { WorkflowHandle } from '@temporalio/client';
+import { ApiClient } from '../../api/client.js';
 import type { DeployResult } from '../../contract/deployment.js';
 import { Harbour } from '../support/harbour.js';
 
@@ -12,8 +14,17 @@ describe('shipping a model to Kubernetes', () => {
   });
   after(() => harbour.close());
 
+  /** The log of a deployment as users read it: with what its failed pods said last, although they are gone. */
+  async function logOf({ workflowId }: WorkflowHandle): Promise<string> {
+    const client = new ApiClient(harbour.yard.stack.api, harbour.yard.stack.token);
+    let log = '';
+    for await (const chunk of client.logs(workflowId)) log += chunk;
+    await client.close();
+    return log;
+  }
+
   /** What is said of a deployment's stage `rollout`. */
-  async function rolloutOf(handle: Awaited<ReturnType<Harbour['yard']['deploy']>>) {
+  async function rolloutOf(handle: WorkflowHandle) {
     const { stages } = await harbour.yard.status(handle);
     return stages.find(({ name }) => name === 'rollout')?.detail;
   }
@@ -52,9 +63,13 @@ describe('shipping a model to Kubernetes', () => {
     await harbour.retrain(model, { wrong: true });
     const before = await harbour.objects(model);
     const verify = { samples: [{ input: 'Ada', expect: 'Welcome, Ada!' }] };
-    const failure = await harbour.yard.failure(await harbour.yard.deploy(harbour.request(model, { verify })));
+    const handle = await harbour.yard.deploy(harbour.request(model, { verify }));
+    const failure = await harbour.yard.failure(handle);
     assert.equal(failure.type, 'VerificationFailed');
     assert.match(failure.message, /expected/);
+    const log = await logOf(handle);
+    assert.match(log, new RegExp(`--- ${model}--r3 ---\\nDeployment ${model}--r3 .*1 ready`));
+    assert.match(log, /\nlog of model:\n.*loading/s);
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome, Ada!');
     assert.deepEqual(await harbour.objects(model), before);
     await harbour.yard.assertNothingLeft();
@@ -62,9 +77,12 @@ describe('shipping a model to Kubernetes', () => {
 
   test('with weights that crash on load: RolloutFailed with the last log lines', async () => {
     await harbour.retrain(model, { crash: true });
-    const failure = await harbour.yard.failure(await harbour.yard.deploy(harbour.request(model)));
+    const handle = await harbour.yard.deploy(harbour.request(model));
+    const failure = await harbour.yard.failure(handle);
     assert.equal(failure.type, 'RolloutFailed');
     assert.match(failure.message, /exit code 3/);
+    const log = await logOf(handle);
+    assert.match(log, new RegExp(`--- ${model}--r4 ---.*these weights crash on load`, 's'));
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome, Ada!');
     await harbour.yard.assertNothingLeft();
   });
