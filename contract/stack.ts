@@ -37,6 +37,11 @@ export const ClusterConfig = z.object({
   reach: z.enum(['nodePort', 'service']).default('nodePort'),
   /** Host that NodePorts are reached at; left out: the first node's internal address. */
   address: z.string().optional(),
+  /**
+   * May pods of models open connections? `none`: a NetworkPolicy keeps them from it, where the cluster's network enforces
+   * such. What another policy allows of these pods, they may.
+   */
+  egress: z.enum(['none', 'open']).default('none'),
   /** Folders of nodes that deployments may mount; none by default. */
   hostPaths: z.array(z.string()).default([]),
 });

@@ -33,6 +33,7 @@ export async function examine(home: Home): Promise<Check[]> {
       ...(await servers(home)),
       await stackFile(home),
       ...(await pullCredentials(home)),
+      ...(await egress(home)),
       ...(await givenCluster(home)),
     );
   else checks.push({ check: 'stack', ok: null, found: `none at ${home.root}`, advice: 'slipway up' });
@@ -164,6 +165,23 @@ async function pullCredentials(home: Home): Promise<Check[]> {
       found: `${where} have those of "${username}", who may push and delete: "registry.pull" of ${home.stackFile} names others`,
     },
   ];
+}
+
+/** What keeps models in the cluster from calling out; that it does, only its network knows. */
+async function egress(home: Home): Promise<Check[]> {
+  const cluster = (await readStack(home))?.cluster;
+  if (!cluster) return [];
+  const check = 'egress of pods';
+  if (cluster.egress === 'open') return [{ check, ok: null, found: 'models may call out' }];
+  return cluster.kubeconfig === home.kubeconfig
+    ? [
+        {
+          check,
+          ok: null,
+          found: 'a NetworkPolicy, which this node does not enforce: it has no such network',
+        },
+      ]
+    : [good(check, "a NetworkPolicy; it is the cluster's network that enforces it, or does not")];
 }
 
 async function stackFile(home: Home): Promise<Check> {

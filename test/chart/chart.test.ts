@@ -67,6 +67,7 @@ describe('the chart', { timeout: 1_500_000 }, () => {
       [cluster?.kubeconfig, cluster?.reach, cluster?.namespace, cluster?.namespaces, cluster?.registry],
       [null, 'service', 'models', ['models'], 'registry.example.com'],
     );
+    assert.deepEqual([cluster?.egress, cluster?.pullSecret], ['none', true]);
     assert.deepEqual([stack.name, stack.docker, stack.nodes], ['ship', '', []]);
     assert.ok(stack.token.length >= 40);
   });

@@ -81,12 +81,17 @@ describe('Slipway installed in a cluster', { timeout: 1_800_000 }, () => {
     const may = (verb: string, resource: string, ...where: readonly string[]) =>
       ground.may('test-slipway-worker', verb, resource, ...where);
     assert.ok(await may('get', 'secrets/slipway-test-registry', '-n', models));
+    const policies = 'networkpolicies.networking.k8s.io';
+    for (const verb of ['get', 'patch', 'delete'])
+      assert.ok(await may(verb, `${policies}/slipway-test-egress`, '-n', models), verb);
+    assert.ok(await may('create', policies, '-n', models));
     assert.ok(await may('watch', 'pods', '-n', models));
     assert.ok(await may('get', 'pods', '--subresource=log', '-n', models));
     assert.ok(await may('list', 'nodes'));
     for (const [verb, resource, ...where] of [
       ['get', 'secrets', '-n', models],
       ['list', 'secrets', '-n', models],
+      ['patch', policies, '-n', models],
       ['get', 'secrets', '-n', app],
       ['get', 'secrets', '--all-namespaces'],
       ['create', 'deployments.apps', '-n', app],

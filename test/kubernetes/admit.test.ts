@@ -14,7 +14,7 @@ import { Berth, withBerth } from './berth.js';
 
 const { stack, kubectl } = await testCluster();
 const everything =
-  'all,secrets,serviceaccounts,configmaps,ingresses,poddisruptionbudgets,horizontalpodautoscalers';
+  'all,secrets,serviceaccounts,configmaps,ingresses,poddisruptionbudgets,horizontalpodautoscalers,networkpolicies';
 
 describe('what is found out about a rollout before it', () => {
   let image: ImageRef;
@@ -57,7 +57,9 @@ describe('what is found out about a rollout before it', () => {
     const rules = [
       { apiGroups: ['apps'], resources: ['deployments'], verbs: ['*'] },
       { apiGroups: [''], resources: ['services', 'serviceaccounts', 'pods'], verbs: ['*'] },
-      { apiGroups: ['policy', 'autoscaling', 'networking.k8s.io'], resources: ['*'], verbs: ['*'] },
+      { apiGroups: ['policy', 'autoscaling'], resources: ['*'], verbs: ['*'] },
+      { apiGroups: ['networking.k8s.io'], resources: ['ingresses'], verbs: ['*'] },
+      { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: ['create', 'get'] },
       { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'patch'] },
     ];
     const { kubeconfig } = await berth.somebody('deployer', rules);
@@ -66,7 +68,7 @@ describe('what is found out about a rollout before it', () => {
       deployer.admit(deployer.set(image)),
       refused(
         'RolloutFailed',
-        /user "deployer" .* lacks permissions in namespace "t-\w+" .*: get pods\/log; list, watch events; create secrets; delete secrets "slipway-[^"]+-registry"\./,
+        /user "deployer" .* lacks permissions in namespace "t-\w+" .*: patch, delete networkpolicies\.networking\.k8s\.io "slipway-[^"]+-egress"; get pods\/log; list, watch events; create secrets; delete secrets "slipway-[^"]+-registry"\./,
       ),
     );
     const outside = deployer.set(image, { kubernetes: { namespace: 'default' } });

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Deployment, V1Pod, V1Secret, V1Service } from '@kubernetes/client-node';
 import { request } from 'undici';
 import { SlipwayError } from '../../contract/errors.js';
@@ -11,7 +10,6 @@ import { countCluster } from '../../platform/targets/kubernetes/count.js';
 import { ApplyConflict } from '../../platform/targets/kubernetes/apiserver/errors.js';
 import { annotations, labels } from '../../platform/targets/kubernetes/objects/labels.js';
 import { deployment } from '../../platform/targets/kubernetes/objects/workload.js';
-import { installationOf } from '../../platform/targets/installation.js';
 import { Berth, withBerth } from './berth.js';
 
 describe("a release's objects in a cluster", () => {
@@ -187,7 +185,7 @@ describe("a release's objects in a cluster", () => {
     assert.equal(error, null);
     assert.equal(workloads.find((one) => one.name === name)?.deployment, `wf ${berth.name}`);
     assert.equal(objects.find((one) => one.kind === 'Service' && one.name === name)?.workload, name);
-    for (const kind of ['Secret', 'ServiceAccount', 'ReplicaSet', 'Pod'])
+    for (const kind of ['Secret', 'ServiceAccount', 'NetworkPolicy', 'ReplicaSet', 'Pod'])
       assert.ok(
         objects.some((one) => one.kind === kind),
         kind,
@@ -272,56 +270,16 @@ describe("a release's objects in a cluster", () => {
       await other.target.remove({ node, name }, 2_000);
       // The probe does not end when it is told to: it is killed when all the time a pod has is over, 15 s.
       assert.ok(Date.now() - began < 25_000, `removed after ${Date.now() - began} ms`);
-      const left = await other.kubectl('get', 'all,secrets,serviceaccounts,endpoints', '-o', 'name');
+      const left = await other.kubectl(
+        'get',
+        'all,secrets,serviceaccounts,networkpolicies,endpoints',
+        '-o',
+        'name',
+      );
       assert.equal(left, 'serviceaccount/default');
       await other.target.remove({ node, name }, 2_000);
     } finally {
       await other.close();
-    }
-  });
-
-  test('the pull secret holds who may only read, and another password from the next release on', async () => {
-    const { stack, config } = berth.test;
-    const as = (password: string) => {
-      const pull = { username: 'reader', password };
-      return installationOf({ ...stack, registry: { ...stack.registry, pull } }).credentials;
-    };
-    const other = await Berth.open({ credentials: as('first') });
-    const held = async () => {
-      const { data } = await other.get<V1Secret>('secret', `slipway-${other.name}-registry`);
-      return Buffer.from(data!['.dockerconfigjson']!, 'base64').toString();
-    };
-    const holding = (password: string) => {
-      const auth = Buffer.from(`reader:${password}`).toString('base64');
-      return { auths: { [config.registry]: { username: 'reader', password, auth } } };
-    };
-    try {
-      await other.start(other.set(image, {}, { token: 1 }));
-      assert.deepEqual(JSON.parse(await held()), holding('first'));
-      assert.ok(!(await held()).includes(stack.registry.password));
-      await other.other({ credentials: as('second') }).start(other.set(image, {}, { token: 2 }));
-      assert.deepEqual(JSON.parse(await held()), holding('second'));
-    } finally {
-      await other.close();
-    }
-  });
-
-  test('two at once, of which one is removed as the other starts, keep what they share', async () => {
-    for (let round = 0; round < 3; round += 1) {
-      const other = await Berth.open();
-      try {
-        await other.start(other.set(image, {}, { token: 1, service: 'one' }));
-        await sleep(round * 50);
-        await Promise.all([
-          other.target.remove({ node: other.name, name: 'one--r1' }, 0),
-          other.start(other.set(image, {}, { token: 2, service: 'two' })),
-        ]);
-        const left = await other.kubectl('get', 'secrets,serviceaccounts', '-o', 'name');
-        assert.match(left, new RegExp(`serviceaccount/slipway-${other.name}`));
-        assert.match(left, new RegExp(`secret/slipway-${other.name}-registry`));
-      } finally {
-        await other.close();
-      }
     }
   });
 });

@@ -4,6 +4,7 @@ import type { Strategy } from '../../../../contract/strategy.js';
 import type { ReplicaSet } from '../../index.js';
 import { ask } from '../apiserver/ask.js';
 import type { Cluster } from '../cluster.js';
+import { egressPolicyName } from '../objects/egress.js';
 import { accountName, pullSecretName } from '../objects/pull-secret.js';
 
 /** What somebody may do: `{ verbs: ['get'], group: 'apps', resource: 'deployments' }`; with `name`, to that object only. */
@@ -22,14 +23,16 @@ export function neededPermissions(
   return [
     { group: 'apps', resource: 'deployments', verbs: [...changed, 'list', 'watch'] },
     { group: '', resource: 'services', verbs: [...changed, 'list'] },
-    ...ownObject('serviceaccounts', accountName(stack)),
+    ...ownObject('', 'serviceaccounts', accountName(stack)),
+    // Also where models may call out: it is looked whether one of before has to go.
+    ...ownObject('networking.k8s.io', 'networkpolicies', egressPolicyName(stack)),
     { group: '', resource: 'pods', verbs: ['get', 'list', 'watch', 'create', 'deletecollection'] },
     { group: '', resource: 'pods/log', verbs: ['get'] },
     { group: '', resource: 'events', verbs: ['list', 'watch'] },
     { group: 'policy', resource: 'poddisruptionbudgets', verbs: [...changed, 'list'] },
     { group: 'autoscaling', resource: 'horizontalpodautoscalers', verbs: [...changed, 'list'] },
     { group: 'networking.k8s.io', resource: 'ingresses', verbs: [...changed, 'list'] },
-    ...(config.pullSecret ? ownObject('secrets', pullSecretName(stack)) : []),
+    ...(config.pullSecret ? ownObject('', 'secrets', pullSecretName(stack)) : []),
     ...secretsOf(spec).map((name) => ({ group: '', resource: 'secrets', verbs: ['get'], name })),
     ...(asked?.volumes.some(({ claim }) => claim !== undefined)
       ? [{ group: '', resource: 'persistentvolumeclaims', verbs: ['get'] }]
@@ -47,9 +50,9 @@ export function neededPermissions(
 }
 
 /** Of these kinds roles allow single objects, by name; making one they cannot restrict so. */
-const ownObject = (resource: string, name: string): Permission[] => [
-  { group: '', resource, verbs: ['create'] },
-  { group: '', resource, verbs: changed.filter((verb) => verb !== 'create'), name },
+const ownObject = (group: string, resource: string, name: string): Permission[] => [
+  { group, resource, verbs: ['create'] },
+  { group, resource, verbs: changed.filter((verb) => verb !== 'create'), name },
 ];
 
 /** Secrets that a spec names: read, to see that they are there. */

@@ -6,6 +6,7 @@ import { ask } from '../apiserver/ask.js';
 import { adviceFor, replicasBeside } from './capacity.js';
 import type { Cluster, ImageFacts } from '../cluster.js';
 import { fieldManager } from '../objects/labels.js';
+import { egressPolicy } from '../objects/egress.js';
 import { pullSecret, serviceAccount, type Named } from '../objects/pull-secret.js';
 import { deployment, service } from '../objects/workload.js';
 
@@ -24,9 +25,11 @@ export async function rehearse(
   const workload = deployment(cluster, set, 1, image);
   const { namespace } = workload.metadata;
   const own = [workload, service(cluster, set)];
-  const shared = [serviceAccount(cluster, namespace), pullSecret(cluster, namespace)].filter(
-    (one) => one !== null,
-  );
+  const shared = [
+    serviceAccount(cluster, namespace),
+    pullSecret(cluster, namespace),
+    egressPolicy(cluster, namespace),
+  ].filter((one) => one !== null);
   await Promise.all([...own, ...shared].map((object) => tryOut(cluster, object, signal)));
   try {
     await tryPod(cluster, workload, signal);

@@ -1,25 +1,35 @@
-import type { V1Secret, V1ServiceAccount } from '@kubernetes/client-node';
+import type { V1NetworkPolicy, V1Secret, V1ServiceAccount } from '@kubernetes/client-node';
 import { apply, assertOurs, read } from '../apiserver/apply.js';
 import { ask, askFor } from '../apiserver/ask.js';
 import type { Cluster } from '../cluster.js';
 import { labels } from './labels.js';
+import { egressPolicy, egressPolicyName, egressPolicyRef, saysSame } from './egress.js';
 import { accountName, pullSecret, pullSecretName, serviceAccount } from './pull-secret.js';
 
-/** Makes sure a namespace has what all workloads of the installation in it share, with credentials that are current. */
+/**
+ * Makes sure a namespace has what all workloads of the installation in it share, with credentials and a policy that are
+ * current.
+ */
 export async function ensureShared(cluster: Cluster, namespace: string, signal?: AbortSignal): Promise<void> {
   const account = serviceAccount(cluster, namespace);
   const secret = pullSecret(cluster, namespace);
-  const [knownAccount, knownSecret] = await Promise.all([
+  const policy = egressPolicy(cluster, namespace);
+  const [knownAccount, knownSecret, knownPolicy] = await Promise.all([
     read<V1ServiceAccount>(cluster, account, signal),
     secret && read<V1Secret>(cluster, secret, signal),
+    policy && read<V1NetworkPolicy>(cluster, policy, signal),
   ]);
   assertOurs(cluster, knownAccount);
   assertOurs(cluster, knownSecret);
+  assertOurs(cluster, knownPolicy);
   if (knownAccount?.automountServiceAccountToken !== false)
     await apply(cluster, account, { signal, force: true });
   const current = knownSecret?.data?.['.dockerconfigjson'];
   if (secret && current !== secret.data?.['.dockerconfigjson'])
     await apply(cluster, secret, { signal, force: true });
+  // One of before would still close what is open now.
+  if (policy === null) await removePolicy(cluster, namespace, signal);
+  else if (!saysSame(knownPolicy, policy)) await apply(cluster, policy, { signal, force: true });
 }
 
 /**
@@ -44,9 +54,19 @@ export async function removeShared(cluster: Cluster, namespace: string, signal?:
         () => cluster.core.deleteNamespacedSecret(secret),
         signal,
       ),
+    removePolicy(cluster, namespace, signal),
   ]);
   if (await hasWorkloads(cluster, namespace, signal)) await ensureShared(cluster, namespace, signal);
 }
+
+const removePolicy = (cluster: Cluster, namespace: string, signal?: AbortSignal): Promise<void> =>
+  deleteOurs(
+    cluster,
+    egressPolicyRef(cluster.stack, namespace),
+    () =>
+      cluster.networking.deleteNamespacedNetworkPolicy({ name: egressPolicyName(cluster.stack), namespace }),
+    signal,
+  );
 
 async function hasWorkloads(cluster: Cluster, namespace: string, signal?: AbortSignal): Promise<boolean> {
   const { items } = await ask(
