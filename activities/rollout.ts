@@ -2,7 +2,7 @@ import type { Grant, Release, Replica } from '../contract/pipeline.js';
 import { replicasOf, type Strategy } from '../contract/strategy.js';
 import { keptReplicas, liveReplicas } from '../platform/live.js';
 import { targetOf, type Platform } from '../platform/open.js';
-import { auditPickle } from '../platform/pickle.js';
+import { consentToPickle } from '../platform/pickle.js';
 import type {
   PlannedReplica,
   ReplicaSet,
@@ -24,7 +24,6 @@ export const rolloutActivities = (platform: Platform) => ({
     strategy: Strategy,
   ): Promise<{ replicas: Replica[]; detail: string }> =>
     attend(async (watch) => {
-      await auditPickle(platform, grant, candidate);
       const set = replicaSet(grant, candidate, 'serve');
       const target = targetOf(platform, candidate.target);
       const kept = await keptReplicas(platform, grant.service, candidate);
@@ -32,6 +31,7 @@ export const rolloutActivities = (platform: Platform) => ({
         await target.awaitReady(set, kept, watch);
         return { replicas: kept, detail: 'its replicas are still there' };
       }
+      await consentToPickle(platform, grant, candidate);
       const live = await liveReplicas(platform, grant.service, candidate);
       await noteRoom(platform, target, { set, strategy, live }, watch);
       const { replicas, ready } = await startAll(platform, target, set, watch, { strategy, live });

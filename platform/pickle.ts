@@ -16,13 +16,14 @@ export function admitPickle({ stack }: Pick<Platform, 'stack'>, { pickle }: Serv
 
 /**
  * Writes down, before it happens, that a release loads a pickle by consent: which file, and its digest. Once for a
- * release, under its grant.
+ * release, under its grant. Throws as {@link admitPickle} does: consent may have been withdrawn since then.
  */
-export async function auditPickle(
-  { catalog }: Pick<Platform, 'catalog'>,
+export async function consentToPickle(
+  { catalog, stack }: Pick<Platform, 'catalog' | 'stack'>,
   grant: Grant,
   { id, spec }: Pick<Release, 'id' | 'spec'>,
 ): Promise<void> {
+  admitPickle({ stack }, spec);
   if (!spec.pickle) return;
   const { path, sha256 } = spec.pickle;
   await catalog.auditOnce(grant, {

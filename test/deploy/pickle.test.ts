@@ -13,6 +13,7 @@ import { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { zip } from '../support/models.js';
 import { killComponent, repair } from '../support/stack.js';
+import { untilTrue } from '../support/until.js';
 import { WorkerProcess } from '../support/worker-process.js';
 import { Yard } from '../targets/yard.js';
 
@@ -98,6 +99,25 @@ describe('weights that run code when they are loaded', () => {
     // It does run, in the container that serves, and only there.
     assert.match(await ofEngine.docker('exec', serving, 'ls', marker), /pickle-ran/);
     assert.ok(!existsSync(marker), `${marker} was made`);
+  });
+
+  test('are refused when consent was withdrawn while their deployment waited', async () => {
+    const consenting = await FaultWorker.start();
+    const handle = await yard.deploy({ model, approval: { required: true } });
+    await untilTrue(async () => (await yard.status(handle)).state === 'awaiting-approval', 120_000);
+    await consenting.end('SIGTERM');
+    const worker = await WorkerProcess.start(folder, { ...yard.stack, allowPickle: false });
+    try {
+      await handle.executeUpdate('approve', { args: [{ by: 'ann' }] });
+      const failure = await yard.failure(handle);
+      assert.equal(failure.type, 'InvalidInput');
+      assert.match(failure.message, refusal);
+    } finally {
+      await worker.stop();
+    }
+    assert.deepEqual(await yard.predict(model, [[1]]), [7]);
+    const told = (await Slipway.run(['service', 'audit', model])).stdout;
+    assert.equal([...told.matchAll(/load-pickle/g)].length, 1, told);
   });
 
   test('are refused by the image itself, whoever starts it without consent', async () => {
