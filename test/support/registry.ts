@@ -90,6 +90,13 @@ export class TestRegistry {
     }
   }
 
+  /** Collects garbage, as operators do. */
+  async collect(): Promise<void> {
+    await this.kill();
+    await execa(this.command, ['garbage-collect', join(this.folder, 'config.yml')]);
+    await this.up();
+  }
+
   /** Removes what has been uploaded of blobs that are not finished, as a registry's own clean-up does. */
   async forgetUploads(repository: string): Promise<void> {
     await rm(this.inRepository(repository, '_uploads'), { recursive: true, force: true });
@@ -101,6 +108,26 @@ export class TestRegistry {
     const uploads = await readdir(folder).catch(() => []);
     const sizes = uploads.map((upload) => stat(join(folder, upload, 'data')).catch(() => ({ size: 0 })));
     return (await Promise.all(sizes)).reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Digests of the manifests that a repository has, with a tag or without; whole or not. */
+  async manifests(repository: string): Promise<string[]> {
+    const digests = await readdir(this.inRepository(repository, '_manifests/revisions/sha256'));
+    return digests.map((hex) => `sha256:${hex}`).sort();
+  }
+
+  /** Leaves no room on its disk, which has to be a limited one, until {@link unfill}. */
+  async fill(): Promise<void> {
+    if (!this.limited) throw new Error('the disk of the registry is that of the machine');
+    await execa('dd', ['if=/dev/zero', `of=${this.filler}`, 'bs=4k'], { reject: false });
+  }
+
+  async unfill(): Promise<void> {
+    await rm(this.filler);
+  }
+
+  private get filler(): string {
+    return join(this.folder, 'data', 'filler');
   }
 
   /** Path of a blob's bytes in the registry's storage. */
