@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { WorkflowHandle } from '@temporalio/client';
+import type { ActivityName } from '../support/faults.js';
+import { FaultWorker } from '../support/faults.js';
+import type { Shipyard } from '../support/deployments.js';
+import { greeterSource, greeterWeights } from '../support/models.js';
+import { killComponent, repair, type ComponentName } from '../support/stack.js';
+import { withoutWorker } from '../support/without-worker.js';
+
+const servers = [
+  'temporal',
+  'postgres',
+  'minio',
+  'registry',
+  'docker',
+  'server',
+] as const satisfies ComponentName[];
+/** The undo of a deployment that failed, from its first activity to its last. */
+const undo = ['beginUndo', 'openEffects', 'undoEffect', 'closeGrant'] as const satisfies ActivityName[];
+
+describe('a deployment that takes itself back', () => {
+  let yard: Shipyard;
+  let model: string;
+  let edition = 0;
+  withoutWorker(async (opened) => {
+    yard = opened;
+    model = await yard.greeter('undone', { greeting: 'Stable' });
+    await yard.ship({ model });
+  });
+
+  test('every server is killed in each step of its undo, and in what goes before: it goes on by itself', () =>
+    failing(['admit', 'checkSource', ...undo], async (worker, handle) => {
+      for (const activity of ['admit', 'checkSource', ...undo] as const) {
+        await worker.held(activity);
+        for (const server of servers) await killComponent(server, 'SIGKILL');
+        // The step meets all of them away, and has to try again once they are back.
+        await worker.release(activity);
+        await repair({ except: ['worker'] });
+      }
+      assert.equal((await yard.failure(handle)).type, 'VerificationFailed');
+      assert.equal((await yard.status(handle)).state, 'failed');
+    }));
+
+  for (const activity of undo)
+    test(`a cancel in ${activity}: the undo is completed, and how it failed is still told`, () =>
+      failing([activity], async (worker, handle) => {
+        await worker.held(activity);
+        await handle.cancel();
+        await handle.cancel();
+        await worker.release(activity);
+        assert.equal((await yard.failure(handle)).type, 'VerificationFailed');
+        const { undo: steps } = await yard.status(handle);
+        assert.ok(steps.length > 0);
+        assert.ok(
+          steps.every(({ state }) => state === 'undone'),
+          JSON.stringify(steps),
+        );
+      }));
+
+  test('by termination in undoEffect: its owner completes the undo', () =>
+    failing(['undoEffect'], async (worker, handle) => {
+      await worker.held('undoEffect');
+      await handle.terminate('as an operator in a hurry');
+      await worker.release('undoEffect');
+    }));
+
+  /** Deploys what does not pass its samples with these activities held; in the end the release before serves as if nothing had been. */
+  async function failing(
+    holdBefore: ActivityName[],
+    act: (worker: FaultWorker, handle: WorkflowHandle) => Promise<void>,
+  ): Promise<void> {
+    edition += 1;
+    await yard.put(model, 'source', await greeterSource({ 'note.txt': `${model} ${edition}` }));
+    await yard.put(model, 'weights', await greeterWeights({ greeting: `Edition ${edition}` }), '20260102');
+    const worker = await FaultWorker.start({ holdBefore });
+    try {
+      const verify = { samples: [{ input: 'Ada', expect: 'Something else' }] };
+      await act(worker, await yard.deploy({ model, verify }));
+      await yard.untilFree(model);
+      assert.equal(await yard.predict(model, 'Ada'), 'Stable, Ada!');
+      await yard.assertNothingLeft();
+    } finally {
+      await worker.release();
+      await worker.end('SIGTERM');
+    }
+  }
+});
