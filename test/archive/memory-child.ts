@@ -2,21 +2,23 @@ import { ensureFiles, readIndex, resolveArtifact } from '../../platform/archive/
 import { openCache } from '../../platform/cache.js';
 import { ArchiveLimits } from '../../contract/stack.js';
 import { s3Storage } from '../../platform/storage/s3.js';
+import { tellMemory } from '../support/memory.js';
 
-/** Indexes, then downloads, the weights of `iris`; tells its peak of memory in KiB. */
+/** Indexes, then downloads, the weights of `iris`. */
 const cache = await openCache({ path: process.env['CACHE']!, maxBytes: 2 ** 40 });
 const storage = s3Storage(JSON.parse(process.env['STORE']!));
 const deps = { storage, cache, limits: ArchiveLimits.parse({}) };
 const watch = { signal: new AbortController().signal, onProgress: () => undefined };
-const before = process.resourceUsage().maxRSS;
-const artifact = await resolveArtifact(deps, { model: 'iris', kind: 'weights', name: 'latest' }, watch);
-const index = await readIndex(storage, artifact);
-for (const { sha256 } of index.files) await cache.remove(sha256);
-const { bytes } = await ensureFiles(
-  deps,
-  artifact,
-  index,
-  index.files.map(({ path }) => path),
-  watch,
-);
-process.send!({ before, peak: process.resourceUsage().maxRSS, read: bytes }, () => process.disconnect());
+await tellMemory(async () => {
+  const artifact = await resolveArtifact(deps, { model: 'iris', kind: 'weights', name: 'latest' }, watch);
+  const index = await readIndex(storage, artifact);
+  for (const { sha256 } of index.files) await cache.remove(sha256);
+  const { bytes } = await ensureFiles(
+    deps,
+    artifact,
+    index,
+    index.files.map(({ path }) => path),
+    watch,
+  );
+  return bytes;
+});
