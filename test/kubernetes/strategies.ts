@@ -16,7 +16,7 @@ export const rolling: Plan = {
 
 export const blueGreen: Plan = {
   strategy: { kind: 'blueGreen', keep: '3s' },
-  aborts: ['verify', 'promote', 'shift'],
+  aborts: ['rollout', 'verify', 'promote', 'shift', 'awaitGateways'],
   kills: ['verify', 'promote', 'shift'],
 };
 
