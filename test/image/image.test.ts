@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createReadStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,6 +32,9 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     docker = new Docker(engineOptions(stack.docker));
     folder = await mkdtemp(join(tmpdir(), 'slipway-image-test-'));
     await chmod(folder, 0o755);
+    const key = join(folder, 'key');
+    await writeFile(key, randomBytes(32).toString('base64'), { mode: 0o400 });
+    await chown(key, 65532, 65532);
     const file = join(folder, 'image.tar');
     const { stdout, stderr, exitCode } = await image('--base', 'debian', '--output', file, '--json');
     assert.equal(exitCode, 0, stderr);
@@ -60,7 +64,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
         ReadonlyRootfs: true,
         CapDrop: ['ALL'],
         SecurityOpt: ['no-new-privileges'],
-        Binds: [`${file}:/etc/slipway/stack.json:ro`],
+        Binds: [`${file}:/etc/slipway/stack.json:ro`, `${join(folder, 'key')}:/etc/slipway/key:ro`],
         Tmpfs: { [home]: 'uid=65532', '/tmp': '' },
       },
     });
@@ -87,20 +91,26 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     assert.equal((await container.inspect()).State.ExitCode, 0, await logs(container));
   });
 
-  test('starts a worker, which polls and stops when told', async () => {
-    const container = await run('dist/workers/main.js', { workerMetrics: undefined });
-    await until(async () => {
-      const { State } = await container.inspect();
-      if (!State.Running) assert.fail(await logs(container));
-      const asked = await container.exec({ Cmd: ['test', '-f', '/var/lib/slipway/run/worker.ready'] });
-      const stream = await asked.start({});
-      stream.resume();
-      await new Promise((resolve) => stream.once('end', resolve));
-      return (await asked.inspect()).ExitCode === 0 || null;
+  const workers: [string, Stack['temporal']['encryption']][] = [
+    ['starts a worker, which polls and stops when told', undefined],
+    ['so one that encrypts, with a bundle of its own', { keys: [{ id: 'one', file: '/etc/slipway/key' }] }],
+  ];
+  for (const [what, encryption] of workers)
+    test(what, async () => {
+      const temporal = { ...stack.temporal, encryption };
+      const container = await run('dist/workers/main.js', { workerMetrics: undefined, temporal });
+      await until(async () => {
+        const { State } = await container.inspect();
+        if (!State.Running) assert.fail(await logs(container));
+        const asked = await container.exec({ Cmd: ['test', '-f', '/var/lib/slipway/run/worker.ready'] });
+        const stream = await asked.start({});
+        stream.resume();
+        await new Promise((resolve) => stream.once('end', resolve));
+        return (await asked.inspect()).ExitCode === 0 || null;
+      });
+      await container.stop({ t: 40 });
+      assert.equal((await container.inspect()).State.ExitCode, 0, await logs(container));
     });
-    await container.stop({ t: 40 });
-    assert.equal((await container.inspect()).State.ExitCode, 0, await logs(container));
-  });
 
   test('pushes the same image from the same sources: nothing of when, where or by whom is in it', async () => {
     const { stdout, stderr, exitCode } = await image('--base', 'debian', '--json');
