@@ -26,6 +26,7 @@ test('what was changed in the stack file is kept, and what a stack begins with i
 
     const changed = {
       ...first,
+      temporal: { ...first.temporal, encryption: { keys: [{ id: 'one', file: '/etc/slipway/one.key' }] } },
       registry: { ...first.registry, pull: { username: 'reader', password: 'may read' } },
       cluster: { ...first.cluster!, egress: 'open' },
       analysis: { allow: [] },
