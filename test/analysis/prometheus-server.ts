@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import getPort from 'get-port';
 import { Gauge, Registry } from 'prom-client';
 import { fromPackage } from '../../infra/local/tools/apt.js';
 import { getTool } from '../../infra/local/tools/tool.js';
 import { until } from '../support/until.js';
+import { serverPort } from '../support/ports.js';
 
 const tool = () =>
   getTool(
@@ -66,7 +66,7 @@ export class Prometheus {
         ],
       }),
     );
-    const url = `http://127.0.0.1:${await getPort()}`;
+    const url = `http://127.0.0.1:${await serverPort()}`;
     const prometheus = new Prometheus(url, errors, metrics, folder, path);
     await prometheus.resume();
     return prometheus;

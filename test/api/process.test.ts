@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, test } from 'node:test';
-import getPort from 'get-port';
 import type { Stack } from '../../contract/stack.js';
 import { stackAway } from './server.js';
+import { serverPort } from '../support/ports.js';
 
 const entry = fileURLToPath(new URL('../../api/main.js', import.meta.url));
 
@@ -23,8 +23,8 @@ describe('the API and gateway process', () => {
     const away = await stackAway();
     stack = {
       ...away,
-      api: `http://127.0.0.1:${await getPort()}`,
-      gateway: `http://127.0.0.1:${await getPort()}`,
+      api: `http://127.0.0.1:${await serverPort()}`,
+      gateway: `http://127.0.0.1:${await serverPort()}`,
       token: 'a-token-that-is-secret',
       s3: { ...away.s3, secretKey: 'a-key-that-is-secret' },
       postgres: away.postgres.replace('a:b@', 'a:a-password-that-is-secret@'),

@@ -1,9 +1,9 @@
-import getPort from 'get-port';
 import { pino } from 'pino';
 import { ApiClient } from '../../api/client.js';
 import { openContext } from '../../api/context.js';
 import { createApi } from '../../api/server.js';
 import { Stack } from '../../contract/stack.js';
+import { serverPort } from '../support/ports.js';
 
 /** The API in this process, at an address of its own. */
 export class TestApi {
@@ -56,7 +56,7 @@ function parse(text: string): unknown {
 
 /** A stack whose every server is away: nothing listens at any of its addresses. */
 export async function stackAway(): Promise<Stack> {
-  const nowhere = async () => `127.0.0.1:${await getPort()}`;
+  const nowhere = async () => `127.0.0.1:${await serverPort()}`;
   return Stack.parse({
     api: 'http://127.0.0.1:1',
     gateway: `http://${await nowhere()}`,

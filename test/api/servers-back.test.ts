@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
-import getPort from 'get-port';
 import { ApiFailure } from '../../api/client.js';
 import type { Stack } from '../../contract/stack.js';
 import { testStack } from '../support/stack.js';
 import { TestApi } from './server.js';
+import { serverPort } from '../support/ports.js';
 
 /** An address at which a real server can be there, go away and come back. */
 class Door {
@@ -49,7 +49,7 @@ describe('an API that started while everything was away', () => {
   before(async () => {
     const stack = await testStack();
     const targets = [`tcp://${stack.temporal.address}`, stack.postgres, stack.s3.endpoint];
-    doors = await Promise.all(targets.map(async (target) => new Door(await getPort(), new URL(target))));
+    doors = await Promise.all(targets.map(async (target) => new Door(await serverPort(), new URL(target))));
     const [temporal, postgres, s3] = doors.map(({ port }) => `127.0.0.1:${port}`);
     const moved: Stack = {
       ...stack,

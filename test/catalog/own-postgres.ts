@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
-import getPort from 'get-port';
 import pg from 'pg';
 import { nobody, unprivileged, type Folders } from '../../infra/local/components/postgres-user.js';
 import { postgresFolder } from '../../infra/local/tools/postgres.js';
+import { serverPort } from '../support/ports.js';
 
 /** A PostgreSQL server that belongs to one test file, to be stopped, killed and started again at will. */
 export class OwnPostgres {
@@ -21,7 +21,7 @@ export class OwnPostgres {
 
   static async start(): Promise<OwnPostgres> {
     const data = await mkdtemp(join(tmpdir(), 'slipway-postgres-'));
-    const server = new OwnPostgres({ program: await postgresFolder(), data }, await getPort());
+    const server = new OwnPostgres({ program: await postgresFolder(), data }, await serverPort());
     await server.initialise();
     await server.restart();
     return server;
@@ -54,7 +54,7 @@ export class OwnPostgres {
   }
 
   /** Starts the server on the same port and data; returns when it answers. */
-  async restart(budget = 30_000): Promise<void> {
+  async restart(budget = 90_000): Promise<void> {
     for (const end = Date.now() + budget; ; await delay(100)) {
       // Workers of a killed server hold its memory for a moment, and a new one does not start meanwhile.
       if (!this.child || this.child.exitCode !== null) this.child = this.run();

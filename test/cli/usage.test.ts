@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import getPort from 'get-port';
 import { Slipway } from './slipway.js';
+import { serverPort } from '../support/ports.js';
 
 describe('a command', () => {
   let folder: string;
@@ -12,7 +12,7 @@ describe('a command', () => {
   let nowhere: NodeJS.ProcessEnv;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'slipway-usage-'));
-    nowhere = { SLIPWAY_API: `http://127.0.0.1:${await getPort()}`, SLIPWAY_TOKEN: 'x' };
+    nowhere = { SLIPWAY_API: `http://127.0.0.1:${await serverPort()}`, SLIPWAY_TOKEN: 'x' };
     await writeFile(join(folder, 'spec.yaml'), 'model: other\n');
     await writeFile(join(folder, 'wrong.yaml'), 'resources:\n  memory: lots\n');
     await writeFile(join(folder, 'no.zip'), 'this is no archive');

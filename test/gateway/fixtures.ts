@@ -11,6 +11,7 @@ import { startGateway, type Gateway, type GatewayOptions } from '../../api/gatew
 import type { Grant, Route } from '../../contract/pipeline.js';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { grantTo, shiftUnder } from '../catalog/fixtures.js';
+import { serverPort } from '../support/ports.js';
 import { untilTrue } from '../support/until.js';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -25,7 +26,7 @@ export class Upstream {
   ) {}
 
   /** Without a handler it answers every prediction with its name, a few milliseconds later. */
-  static async start(name: string, handler?: Handler, port = 0): Promise<Upstream> {
+  static async start(name: string, handler?: Handler, port?: number): Promise<Upstream> {
     const answer: Handler =
       handler ??
       (async (request, response) => {
@@ -39,7 +40,7 @@ export class Upstream {
       void (async () => answer(request, response))().catch(() => response.destroy());
     });
     server.keepAliveTimeout = 75_000;
-    server.listen(port, '127.0.0.1');
+    server.listen(port ?? (await serverPort()), '127.0.0.1');
     await once(server, 'listening');
     const upstream = new Upstream(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
     return upstream;

@@ -12,7 +12,7 @@ describe('the traffic is divided by weight', () => {
   let old: Upstream;
   let fresh: Upstream;
   before(async () => {
-    world = await GatewayWorld.open({ answerTimeout: 1_000 });
+    world = await GatewayWorld.open();
   });
   after(async () => {
     await world.close();

@@ -8,13 +8,13 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import Docker from 'dockerode';
 import { execa } from 'execa';
-import getPort from 'get-port';
 import { engineLines } from '../../platform/images/build/engine-stream.js';
 import { createRegistry } from '../../platform/images/registry.js';
 import { engineOptions } from '../../platform/targets/engine.js';
 import type { Stack } from '../../contract/stack.js';
 import { testStack } from '../support/stack.js';
 import { until } from '../support/until.js';
+import { serverPort } from '../support/ports.js';
 
 const program = fileURLToPath(new URL('../../infra/image/main.js', import.meta.url));
 const image = (...args: string[]) => execa(process.execPath, [program, ...args], { reject: false });
@@ -76,7 +76,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     (await container.logs({ stdout: true, stderr: true })).toString();
 
   test('starts API and gateway, as nobody and with nothing writable', async () => {
-    const [api, gateway] = [await getPort(), await getPort()];
+    const [api, gateway] = [await serverPort(), await serverPort()];
     const container = await run('dist/api/main.js', { listen: { host: '127.0.0.1', api, gateway } });
     for (const port of [api, gateway])
       await until(async () => {

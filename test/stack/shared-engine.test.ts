@@ -27,7 +27,7 @@ describe('a stack on an engine that others use too', () => {
     ({ docker } = await testStack());
     root = join(await mkdtemp(join(tmpdir(), 'slipway-second-')), 'home');
     // Not one of those that systems give to clients: the others near it must be free again later.
-    takenPort = await getPort({ host: '127.0.0.1', port: randomInt(1000, 1900) * 10 });
+    takenPort = await getPort({ host: '127.0.0.1', port: randomInt(1010, 1900) * 10 });
     taken = createServer().listen(takenPort, '127.0.0.1');
     env = {
       SLIPWAY_HOME: root,

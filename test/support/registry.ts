@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hash } from 'bcryptjs';
 import { execa } from 'execa';
-import getPort from 'get-port';
 import { registry as registryTool } from '../../infra/local/tools/registry.js';
 import { getTool } from '../../infra/local/tools/tool.js';
 import { createRegistry } from '../../platform/images/registry.js';
 import type { Registry } from '../../platform/images/index.js';
+import { serverPort } from './ports.js';
 
 /** A real registry of a test's own, behind a user name and password. */
 export class TestRegistry {
@@ -36,7 +36,7 @@ export class TestRegistry {
     await mkdir(join(folder, 'data'));
     if (megabytes !== undefined)
       await execa('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', join(folder, 'data')]);
-    const registry = new TestRegistry(folder, await getPort(), program, megabytes !== undefined);
+    const registry = new TestRegistry(folder, await serverPort(), program, megabytes !== undefined);
     const users = join(folder, 'htpasswd');
     await writeFile(users, `${registry.username}:${await hash(registry.password, 4)}\n`);
     const config = {

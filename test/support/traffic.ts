@@ -1,12 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import pLimit from 'p-limit';
 import { messageOf } from '../../contract/errors.js';
 
-/** Requests sent at a steady rate, whatever the answers take, until stopped. */
+/** Requests sent at a steady rate until stopped, 64 at once at most. */
 export class Traffic {
   readonly failures: string[] = [];
   readonly answers = new Map<string, number>();
   sent = 0;
   private running = true;
+  /** Where the machine was too busy to send any, all that are due go out at once: no server's queue holds them. */
+  private readonly limit = pLimit(64);
   private readonly flight = new Set<Promise<void>>();
   private readonly loop: Promise<void>;
 
@@ -51,7 +54,7 @@ export class Traffic {
 
   private one(): void {
     this.sent += 1;
-    const request = this.send().then(
+    const request = this.limit(this.send).then(
       (answer) => void this.answers.set(answer, (this.answers.get(answer) ?? 0) + 1),
       (error: unknown) => void this.failures.push(messageOf(error)),
     );
