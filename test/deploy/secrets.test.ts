@@ -14,7 +14,8 @@ import { toolPath } from '../support/stack.js';
 describe("the stack's credentials", () => {
   let yard: Shipyard;
   let model: string;
-  let workflowId: string;
+  /** Of a deployment that succeeded, one that failed and was undone, and one that was refused in its build. */
+  let workflowIds: string[];
   let secrets: [string, string][];
   before(async () => {
     yard = await Shipyard.open();
@@ -28,9 +29,19 @@ describe("the stack's credentials", () => {
     model = yard.name('secret');
     await yard.put(model, 'source', await greeterSource({ 'note.txt': model }));
     await yard.put(model, 'weights', await greeterWeights());
-    const handle = await yard.deploy({ model });
-    workflowId = handle.workflowId;
-    await handle.result();
+    const shipped = await yard.deploy({ model });
+    await shipped.result();
+    await yard.put(model, 'weights', await greeterWeights({ wrong: true }), '20260102');
+    const failed = await yard.deploy({
+      model,
+      verify: { samples: [{ input: 'Ada', expect: 'Hello, Ada!' }] },
+    });
+    assert.equal((await yard.failure(failed)).type, 'VerificationFailed');
+    const files = { 'requirements.txt': './broken.tar.gz\n', 'broken.tar.gz': 'not an archive' };
+    await yard.put(model, 'source', await greeterSource(files));
+    const unbuilt = await yard.deploy({ model });
+    assert.equal((await yard.failure(unbuilt)).type, 'BuildFailed');
+    workflowIds = [shipped, failed, unbuilt].map((handle) => handle.workflowId);
   });
   after(() => yard.close());
 
@@ -43,7 +54,7 @@ describe("the stack's credentials", () => {
 
   test('are in no workflow history', async () => {
     const address = yard.stack.temporal.address;
-    for (const id of [workflowId, `service/${model}`]) {
+    for (const id of [...workflowIds, `service/${model}`]) {
       const show = ['workflow', 'show', '--workflow-id', id, '--output', 'json', '--address', address];
       const { stdout } = await execa(await toolPath('temporal'), show);
       assert.match(stdout, /eventId/);
