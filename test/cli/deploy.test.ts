@@ -8,8 +8,10 @@ import type { DeploymentSummary, ServiceView } from '../../contract/api.js';
 import type { DeploymentStatus } from '../../contract/deployment.js';
 import type { PinnedArtifact } from '../../contract/pipeline.js';
 import type { Plan } from '../../contract/plan.js';
+import { execa } from 'execa';
 import { Shipyard } from '../support/deployments.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
+import { untilTrue } from '../support/until.js';
 import { TestApi } from '../api/server.js';
 import { Slipway, type Ended } from './slipway.js';
 
@@ -138,6 +140,21 @@ describe('on the command line', () => {
     assert.equal((await json<DeploymentStatus>('status', id)).endedAt, undefined);
     const followed = await done('status', id, '--follow');
     assert.match(followed.stdout, new RegExp(`^${model} serves ${model}\\.r4 now$`, 'm'));
+  });
+
+  test('a terminal that is closed leaves a deployment running, and it can be come back to', async () => {
+    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Ciao', delayMs: 3000 }), '20260104');
+    const id = `test/${yard.name('closed')}`;
+    const terminal = Slipway.onTerminal(['deploy', model, '--id', id], env);
+    await terminal.said(/upload/);
+    terminal.close();
+    await terminal.ended();
+    // Its own terminal was gone, and so is the command.
+    await untilTrue(async () => (await execa('pgrep', ['--full', id], { reject: false })).exitCode === 1);
+    assert.equal((await json<DeploymentStatus>('status', id)).endedAt, undefined);
+    const followed = await done('status', id, '--follow');
+    assert.match(followed.stdout, new RegExp(`^${model} serves ${model}\\.r5 now$`, 'm'));
+    assert.deepEqual(await json('predict', model, '--input', '"Ada"'), { output: 'Ciao, Ada!' });
   });
 
   test('following with --json gives a line for every change, the last one the end', async () => {

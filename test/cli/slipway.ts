@@ -47,6 +47,11 @@ export class Slipway {
     this.child.kill('SIGINT');
   }
 
+  /** Closes the terminal of {@link onTerminal}: its window is gone, and what runs on it is hung up on. */
+  close(): void {
+    this.child.kill('SIGKILL');
+  }
+
   /** The reader of its output goes away, as `head` does. */
   stopReading(): void {
     this.child.stdout?.destroy();
