@@ -72,6 +72,22 @@ export class PrivateEngine {
     await endBuildSteps(`${this.folder}/data`);
   }
 
+  /** Fills its disk, which has to be a limited one, but for so many megabytes, until {@link unfill}. */
+  async fill({ leaving }: { leaving: number }): Promise<void> {
+    const { stdout } = await execa('df', ['--block-size=1M', '--output=avail,fstype', `${this.folder}/data`]);
+    const [, free, type] = /(\d+)\s+(\w+)\s*$/.exec(stdout) ?? [];
+    if (type !== 'tmpfs') throw new Error('the disk of the engine is that of the machine');
+    await execa('dd', ['if=/dev/zero', `of=${this.filler}`, 'bs=1M', `count=${Number(free) - leaving}`]);
+  }
+
+  async unfill(): Promise<void> {
+    await rm(this.filler);
+  }
+
+  private get filler(): string {
+    return `${this.folder}/data/filler`;
+  }
+
   async close(): Promise<void> {
     await this.down();
     await unmountBelow([this.folder]);
