@@ -1,4 +1,5 @@
 import type { ActivityName } from './faults.js';
+import type { ComponentName } from './stack.js';
 
 /** One activity of every stage of a first deployment, in order; where the worker is held, killed, cut off. */
 export const stageActivities = [
@@ -16,3 +17,13 @@ export const stageActivities = [
 
 /** Activities after which a deployment is no longer undone: it has succeeded. */
 export const afterCommit = ['closeGrant', 'tidy'] as const satisfies readonly ActivityName[];
+
+/** Everything that a deployment on Docker rests on, but for its worker. */
+export const servers = [
+  'temporal',
+  'postgres',
+  'minio',
+  'registry',
+  'docker',
+  'server',
+] as const satisfies ComponentName[];

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Shipyard } from '../support/deployments.js';
+import { FaultWorker, type ActivityName } from '../support/faults.js';
+import { greeterWeights } from '../support/models.js';
+import { killComponent, repair } from '../support/stack.js';
+import { servers } from '../support/stages.js';
+import { withoutWorker } from '../support/without-worker.js';
+
+/** A rollback from its first activity to its last, those included that come after its success. */
+const steps = [
+  'recallRelease',
+  'admit',
+  'rollout',
+  'verify',
+  'shift',
+  'awaitGateways',
+  'closeGrant',
+  'tidy',
+] as const satisfies ActivityName[];
+
+describe('a rollback', () => {
+  let yard: Shipyard;
+  let model: string;
+  withoutWorker(async (opened) => {
+    yard = opened;
+    model = await yard.greeter('back', { greeting: 'Stable' });
+    await yard.ship({ model });
+    await yard.put(model, 'weights', await greeterWeights({ greeting: 'Newer' }), '20260102');
+    await yard.ship({ model });
+  });
+
+  test('every server is killed in each of its steps: it goes on by itself', async () => {
+    const worker = await FaultWorker.start({ holdBefore: steps });
+    try {
+      const handle = await yard.deploy({ model, rollbackTo: 'previous' });
+      for (const activity of steps) {
+        await worker.held(activity);
+        for (const server of servers) await killComponent(server, 'SIGKILL');
+        // The step meets all of them away, and has to try again once they are back.
+        await worker.release(activity);
+        await repair({ except: ['worker'] });
+      }
+      await handle.result();
+      assert.equal(await yard.predict(model, 'Ada'), 'Stable, Ada!');
+      await yard.assertNothingLeft();
+    } finally {
+      await worker.end('SIGTERM');
+    }
+  });
+});
