@@ -13,6 +13,8 @@ import { together } from './together.js';
 
 /** Milliseconds between two looks at a container. */
 const lookInterval = 250;
+/** Milliseconds that one which may have been ready before, days ago perhaps, is given to be so again. */
+const recovery = 5_000;
 /** Log lines that go into an error. */
 const logLines = 30;
 
@@ -59,13 +61,15 @@ async function awaitReplica(
   node: Node,
   signal: AbortSignal,
 ): Promise<void> {
+  const began = Date.now();
   const budget = milliseconds(set.spec.verify.startupBudget);
   const clockOffset = (await engineInfo(node, signal)).now - Date.now();
   for (;;) {
     const container = await assertAlive(set, replica, node, signal);
     const answer = await whyNotReady(replica.url, signal);
     if (answer === null) return;
-    if (Date.now() + clockOffset - Date.parse(container.State.StartedAt) > budget)
+    const age = Date.now() + clockOffset - Date.parse(container.State.StartedAt);
+    if (age > budget && Date.now() - began > Math.min(budget, recovery))
       throw await tooSlow(set, replica, node, answer, signal);
     await sleep(lookInterval, undefined, { signal });
   }

@@ -53,6 +53,15 @@ describe('what keeps a workload from becoming ready', () => {
     assert.equal(late.late, true);
   });
 
+  test('one that was ready, and is not for a moment, has its budget from there', async () => {
+    const seen = await captured('slow');
+    const condition = seen.pods[0]!.status!.conditions!.find(({ type }) => type === 'Ready')!;
+    const days = 3 * 24 * 3_600_000;
+    condition.lastTransitionTime = new Date(timeOf(condition.lastTransitionTime) + days);
+    assert.deepEqual(found(seen, days + 30_000), []);
+    assert.equal(found(seen, days + budget + 10_000)[0]?.reason, 'StartupBudget');
+  });
+
   test('a container lost with its node is none of its failures', async () => {
     const seen = await captured('rebooted');
     const status = seen.pods[0]!.status!.containerStatuses![0]!;

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import Docker from 'dockerode';
 import { SlipwayError } from '../../contract/errors.js';
 import type { ServeSpec } from '../../contract/deploy.js';
 import type { ImageRef } from '../../contract/names.js';
+import { engineOptions } from '../../platform/targets/engine.js';
 import { testStack } from '../support/stack.js';
 import { probeImage, type Behaviour } from './probe.js';
 import { Yard } from './yard.js';
@@ -53,6 +56,18 @@ describe('waiting until replicas are ready', () => {
     assert.ok(Date.now() - began < 12_000);
     assert.match(error.message, /start-up budget of 2s; last answer: 503 \{"state": "loading"\}/);
     assert.deepEqual(error.details['logs'], ['probe starting as iris']);
+  });
+
+  test('a model that was ready, and does not answer for a moment, is waited for beyond its budget', async () => {
+    const { set, replicas } = await started({}, within('6s'));
+    await yard.target.awaitReady(set, replicas, yard.watch());
+    await delay(6_000);
+    const container = new Docker(engineOptions(stack.docker)).getContainer(replicas[0]!.name);
+    await container.pause();
+    const waited = yard.target.awaitReady(set, replicas, yard.watch());
+    await delay(3_500);
+    await container.unpause();
+    assert.equal(await waited, 1);
   });
 
   for (const role of ['serve', 'check'] as const)

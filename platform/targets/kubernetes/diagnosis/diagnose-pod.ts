@@ -113,9 +113,13 @@ function unscheduled(pod: V1Pod, graces: Graces): Finding[] {
 /** A pod that uses up the time it has: to be ready once it runs, to run once it has a node. */
 function slow(pod: V1Pod, now: number, budget: number, graces: Graces): Finding[] {
   const statuses = pod.status?.containerStatuses ?? [];
+  // One that was ready before, and is not for a moment, has its time from there: it may have run for days.
+  const unready = timeOf(conditionOf(pod.status?.conditions, 'Ready')?.lastTransitionTime) || 0;
   const late = statuses.find(
     ({ ready, state }) =>
-      !ready && state?.running && now - timeOf(state.running.startedAt) > budget + resolution,
+      !ready &&
+      state?.running &&
+      now - Math.max(timeOf(state.running.startedAt), unready) > budget + resolution,
   );
   if (late)
     return [
