@@ -31,9 +31,13 @@ describe('a rollback', () => {
   });
 
   test('every server is killed in each of its steps: it goes on by itself', async () => {
-    const worker = await FaultWorker.start({ holdBefore: steps });
+    const [first] = steps;
+    const worker = await FaultWorker.start({ holdBefore: [first] });
     try {
       const handle = await yard.deploy({ model, rollbackTo: 'previous' });
+      await worker.held(first);
+      // Only now: the release before may have been tidied up after by this worker.
+      await worker.change({ holdBefore: steps });
       for (const activity of steps) {
         await worker.held(activity);
         for (const server of servers) await killComponent(server, 'SIGKILL');
