@@ -9,6 +9,7 @@ import type { Platform } from '../platform/open.js';
 import { withdrawUnlessNamed } from '../platform/retention.js';
 import { attend } from './attend.js';
 import { perform } from './journal.js';
+import { journaledManifest } from './manifest.js';
 
 /**
  * Push: the weights are appended to the source image in the registry, as layers of their own, and the whole is
@@ -21,7 +22,7 @@ export const pushActivities = (platform: Platform) => ({
     sourceImage: ImageRef,
   ): Promise<{ image: ImageRef; detail: string }> =>
     attend(async (watch) => {
-      const { storage, cache, stack, registry, catalog } = platform;
+      const { storage, cache, stack, registry } = platform;
       const repository = repositoryOf(pinned.weights.model);
       const index = await readIndex(storage, pinned.weights);
       const { missing } = await planPush(registry, repository, sourceImage, index);
@@ -38,14 +39,7 @@ export const pushActivities = (platform: Platform) => ({
             sourceImage,
             index,
             open: async (path, start) => await cache.open(digests.get(path)!, start),
-            putManifest: (image, put) =>
-              perform(
-                catalog,
-                grant,
-                { kind: 'manifest', key: `manifest:${image.digest}`, ...image },
-                put,
-                () => withdrawUnlessNamed(platform, grant, image),
-              ),
+            putManifest: journaledManifest(platform, grant),
           },
           watch,
         );

@@ -7,7 +7,7 @@ import { composeWithWeights } from '../platform/images/append.js';
 import { targetOf, type Platform } from '../platform/open.js';
 import { withdrawUnlessNamed } from '../platform/retention.js';
 import { attend } from './attend.js';
-import { perform } from './journal.js';
+import { journaledManifest } from './manifest.js';
 import { replicaSet, startAll } from './rollout.js';
 
 /**
@@ -22,13 +22,10 @@ export const sourceCheckActivities = (platform: Platform) => ({
     kind: TargetKind,
   ): Promise<{ detail: string }> =>
     attend(async (watch) => {
-      const { registry, catalog } = platform;
+      const { registry } = platform;
       const target = targetOf(platform, kind);
       const image = await composeWithWeights(registry, sourceImage, pinned.live!.image, {
-        putManifest: (image, put) =>
-          perform(catalog, grant, { kind: 'manifest', key: `manifest:${image.digest}`, ...image }, put, () =>
-            withdrawUnlessNamed(platform, grant, image),
-          ),
+        putManifest: journaledManifest(platform, grant),
       });
       const id = releaseId(grant.service, grant.token);
       const candidate = { id, model: pinned.source.model, image, target: kind };
