@@ -27,7 +27,7 @@ export const buildActivities = (platform: Platform) => ({
     attend(async (watch) => {
       const key = sourceImageKey(pinned);
       const found = (): Promise<ImageRef | null> =>
-        findSourceImage(platform.registry, repositoryOf(pinned.source.model), key);
+        findSourceImage(platform.registry, repositoryOf(platform.stack.registry, pinned.source.model), key);
       const unchanged = (image: ImageRef) => ({ image, detail: 'unchanged, nothing built' });
       const known = await found();
       if (known) return unchanged(known);
@@ -104,7 +104,7 @@ async function build(
             build: stack.build,
             log,
           },
-          { ...pinned, repository: repositoryOf(source.model), key, files, tag },
+          { ...pinned, repository: repositoryOf(stack.registry, source.model), key, files, tag },
           watch,
         ),
       () => cleanupBuild(docker, tag),

@@ -1,7 +1,6 @@
 import { WithStartWorkflowOperation, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import type { JournalEntry } from '../contract/journal.js';
 import type { Workflow } from '@temporalio/common';
-import { taskQueue } from '../contract/deployment.js';
 import type { DeploymentRef, Grant } from '../contract/pipeline.js';
 import {
   requestGrantUpdate,
@@ -15,13 +14,13 @@ import type { Platform } from '../platform/open.js';
 import { attend } from './attend.js';
 
 /** Grants: who may change a service, and what is written down about it. */
-export const grantActivities = ({ catalog }: Platform, temporal: Client) => ({
+export const grantActivities = ({ catalog, stack }: Platform, temporal: Client) => ({
   /** Asks the service's owner, starting it when this is the first deployment. Asked again, it answers the same. */
   requestGrant: (service: string, request: GrantRequest): Promise<GrantAnswer> =>
     attend(async () => {
       const start = new WithStartWorkflowOperation(serviceWorkflow, {
         workflowId: serviceWorkflowId(service),
-        taskQueue,
+        taskQueue: stack.temporal.taskQueue,
         args: [service],
         workflowIdConflictPolicy: 'USE_EXISTING',
         staticSummary: `owner of service ${service}`,

@@ -15,7 +15,7 @@ export const modelDownloadActivities = (platform: Platform) => ({
     attend(async (watch) => {
       const { storage, cache, stack, registry } = platform;
       const index = await readIndex(storage, weights);
-      const { missing } = await planPush(registry, repositoryOf(weights.model), null, index);
+      const { missing } = await planPush(registry, repositoryOf(stack.registry, weights.model), null, index);
       const paths = missing.flatMap(({ files }) => files);
       const { bytes } = await ensureFiles(
         { storage, cache, limits: stack.archives },

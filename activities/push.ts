@@ -23,7 +23,7 @@ export const pushActivities = (platform: Platform) => ({
   ): Promise<{ image: ImageRef; detail: string }> =>
     attend(async (watch) => {
       const { storage, cache, stack, registry } = platform;
-      const repository = repositoryOf(pinned.weights.model);
+      const repository = repositoryOf(stack.registry, pinned.weights.model);
       const index = await readIndex(storage, pinned.weights);
       const { missing } = await planPush(registry, repository, sourceImage, index);
       const paths = missing.flatMap(({ files }) => files);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, TypedSearchAttributes } from '@temporalio/common';
-import { deployWorkflow, taskQueue } from '../contract/deployment.js';
+import { deployWorkflow } from '../contract/deployment.js';
 import type { DeployRequest } from '../contract/deploy.js';
 import { SlipwayError } from '../contract/errors.js';
 import type { DeploymentRef } from '../contract/pipeline.js';
@@ -25,7 +25,7 @@ export async function startDeployment(
   try {
     const handle = await context.temporal(({ workflow }) =>
       workflow.start(deployWorkflow, {
-        taskQueue,
+        taskQueue: context.stack.temporal.taskQueue,
         workflowId,
         args: [input],
         workflowIdReusePolicy: 'REJECT_DUPLICATE',

@@ -51,7 +51,7 @@ export async function greeterImage(platform: Platform, request: DeployRequest): 
         });
       });
     const pinned = await pinDeployment(platform, parseDeployInput(request), watch);
-    const repository = repositoryOf(model);
+    const repository = repositoryOf(stack.registry, model);
     const [source, weights] = [
       await readIndex(storage, pinned.source),
       await readIndex(storage, pinned.weights),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { registerDeploy } from './commands/deploy.js';
 import { registerDeployments } from './commands/deployments.js';
+import { registerInstallation } from './commands/installation.js';
 import { registerLogs } from './commands/logs.js';
 import { registerPlan } from './commands/plan.js';
 import { registerPredict } from './commands/predict.js';
@@ -36,6 +37,7 @@ Example:
   );
 for (const register of [
   registerStackCommands,
+  registerInstallation,
   registerUpload,
   registerPlan,
   registerDeploy,

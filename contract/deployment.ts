@@ -3,8 +3,8 @@ import { failureTypes } from './errors.js';
 import { Digest, ImageRef, ReleaseId } from './names.js';
 import { DeploymentRef, Progress, stages, Verification } from './pipeline.js';
 
-/** Temporal names that clients and workers share. */
-export const taskQueue = 'slipway';
+/** Temporal names that clients and workers share. An installation may have a queue of its own (`temporal.taskQueue`). */
+export const defaultTaskQueue = 'slipway';
 export const deployWorkflow = 'deployModel';
 export const searchAttributes = ['SlipwayModel', 'SlipwayService', 'SlipwayStage'] as const;
 /** Query of `deployModel`; answers a {@link DeploymentStatus}. */

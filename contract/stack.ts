@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { defaultTaskQueue } from './deployment.js';
 import { ImageRef } from './names.js';
 
 const Url = z.url();
@@ -87,6 +88,8 @@ export const TemporalConfig = z.object({
   /** `host:port` of its gRPC frontend. */
   address: z.string(),
   namespace: z.string(),
+  /** Queue that workers take workflows and activities from. */
+  taskQueue: z.string().min(1).default(defaultTaskQueue),
   /** For links; empty where there is none. */
   ui: z.string(),
   /** Left out: plain, unless there is an API key. */
@@ -146,6 +149,14 @@ export const Stack = z.object({
   s3: z.object({ endpoint: Url, accessKey: z.string(), secretKey: z.string(), bucket: z.string() }),
   registry: z.object({
     url: Url,
+    /** First part of the names of all repositories that images are pushed to. */
+    prefix: z
+      .string()
+      .regex(
+        /^[a-z0-9]+(?:[._/-][a-z0-9]+)*$/,
+        'must be parts of a-z, 0-9 with single ".", "_", "-" or "/" between them',
+      )
+      .default('slipway'),
     username: z.string(),
     password: z.string(),
     /** Credentials that may read only: nodes pull with them, and clusters hold them. Left out: those above. */

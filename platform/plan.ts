@@ -33,7 +33,7 @@ export async function planDeployment(
   const pinned = await pinDeployment(platform, input, watch);
   const sourceIndex = await readIndex(platform.storage, pinned.source);
   const weightsIndex = await readIndex(platform.storage, pinned.weights);
-  const repository = repositoryOf(input.model);
+  const repository = repositoryOf(platform.stack.registry, input.model);
   const sourceImage = await findSourceImage(platform.registry, repository, sourceImageKey(pinned));
   const push = await planPush(platform.registry, repository, sourceImage, weightsIndex);
   const { rollout, noticed } = await planRollout(platform, input, pinned, watch);

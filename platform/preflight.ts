@@ -31,7 +31,10 @@ export async function admitRollout(
   admitPickle(platform, spec);
   const judged = repeats ? [] : await admitAnalysis(platform, candidate, strategy, watch.signal);
   // A release that is not made yet has no digest; this one at least exists.
-  const image = candidate.image ?? { ...platform.stack.base, repository: repositoryOf(model) };
+  const image = candidate.image ?? {
+    ...platform.stack.base,
+    repository: repositoryOf(platform.stack.registry, model),
+  };
   const set: ReplicaSet = { grant, release: id, model, image, spec, role: 'serve' };
   const live = await liveReplicas(platform, service, candidate);
   return [...(await target.admit({ set, strategy, live }, watch)), ...judged];

@@ -34,7 +34,7 @@ export async function retainImages(
 export async function retainImagesOf(platform: Platform, service: string): Promise<void> {
   const record = await platform.catalog.getService(service);
   const live = record?.live ? await platform.catalog.getRelease(record.live) : null;
-  if (live) await retainImages(platform, repositoryOf(live.model));
+  if (live) await retainImages(platform, repositoryOf(platform.stack.registry, live.model));
 }
 
 /**

@@ -2,7 +2,6 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import pRetry from 'p-retry';
 import { createActivities, type Activities } from '../activities/index.js';
-import { taskQueue } from '../contract/deployment.js';
 import { messageOf, Refused } from '../contract/errors.js';
 import type { Stack, TemporalConfig } from '../contract/stack.js';
 import { openPlatform, type Platform } from '../platform/open.js';
@@ -13,17 +12,35 @@ import { versioned, type WorkerVersion } from './version.js';
 import { failureConverterPath, workflowBundle } from './workflow-bundle.js';
 
 export type WorkerOptions = {
-  /** Called once the worker polls. */
-  onReady: () => Promise<void>;
   /** Takes part in Temporal's Worker Versioning as this version; left out: has none. */
   version?: WorkerVersion | null;
   /** Stands between Temporal and the activities; tests make faults there. */
   wrap?: (activities: Activities) => Activities;
 };
 
-/** Runs workflows and activities until the process is told to stop (SIGTERM, SIGINT). */
-export async function runWorker(stack: Stack, { onReady, version, wrap }: WorkerOptions): Promise<void> {
-  const { namespace } = stack.temporal;
+/** A worker that polls. */
+export type RunningWorker = {
+  /** Settles when it has ended; rejects when something other than {@link stop} or a signal ended it. */
+  ended: Promise<void>;
+  /** Lets what it does end, within 30 s, and waits for it. */
+  stop: () => Promise<void>;
+};
+
+/** Runs workflows and activities until the process is told to stop (SIGTERM, SIGINT). `onReady`: it polls. */
+export async function runWorker(
+  stack: Stack,
+  { onReady, ...options }: WorkerOptions & { onReady: () => Promise<void> },
+): Promise<void> {
+  const { ended } = await startWorker(stack, options);
+  await Promise.all([ended, onReady()]);
+}
+
+/** Starts running workflows and activities, until it or the process is told to stop; answers once it polls. */
+export async function startWorker(
+  stack: Stack,
+  { version, wrap }: WorkerOptions = {},
+): Promise<RunningWorker> {
+  const { namespace, taskQueue } = stack.temporal;
   // Servers may come up after the worker: connecting is tried for as long as it takes.
   const [{ native, connection }, platform, keys] = await Promise.all([
     connectTemporal(stack.temporal),
@@ -34,6 +51,13 @@ export async function runWorker(stack: Stack, { onReady, version, wrap }: Worker
   const payloadCodecs = [payloadCodec(keys)];
   const stopped = new AbortController();
   const prepared = prepareStorage(platform, stopped.signal);
+  const close = async (): Promise<void> => {
+    stopped.abort();
+    await prepared;
+    await platform.catalog.close();
+    await connection.close();
+    await native.close();
+  };
   try {
     const client = new Client({ connection, namespace, dataConverter: { payloadCodecs } });
     const activities = createActivities(platform, client);
@@ -54,15 +78,22 @@ export async function runWorker(stack: Stack, { onReady, version, wrap }: Worker
       shutdownGraceTime: '10s',
       shutdownForceTime: '30s',
     });
-    const running = worker.run();
-    await onReady();
-    await running;
-  } finally {
-    stopped.abort();
-    await prepared;
-    await platform.catalog.close();
-    await connection.close();
-    await native.close();
+    const run = async (): Promise<void> => {
+      try {
+        await worker.run();
+      } finally {
+        await close();
+      }
+    };
+    const ended = run();
+    const stop = async (): Promise<void> => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+      await ended;
+    };
+    return { ended, stop };
+  } catch (error) {
+    await close();
+    throw error;
   }
 }
 

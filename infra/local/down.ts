@@ -5,7 +5,7 @@ import type { ComponentName } from './components/component.js';
 import type { Components } from './components/index.js';
 import { componentOf, components } from './components/index.js';
 import { removeTraces } from './components/docker-traces.js';
-import type { Home } from './home.js';
+import { installationNames, type Home } from './home.js';
 import { whileLocked } from './lock.js';
 import { unmountBelow } from './mounts.js';
 import { openLocal } from './local.js';
@@ -36,7 +36,8 @@ export async function down(home: Home, purge: boolean, report: Report, signal: A
       if (all.kubernetes) await stop('kubernetes');
       const { engine } = settings;
       if (purge && engine.kind === 'shared')
-        await attempt(() => removeTraces(engine.docker, home.name, local.ports.registry));
+        for (const name of [home.name, ...(await installationNames(home))])
+          await attempt(() => removeTraces(engine.docker, name, local.ports.registry));
       await stop('docker', 'temporal', 'minio', 'registry', 'postgres');
     }
     for (const id of await findOwned(home.name)) await attempt(() => stopProcess(id, 'SIGTERM', 10_000));
@@ -55,7 +56,8 @@ async function stopOne(all: Components, name: ComponentName, report: Report): Pr
 async function removeHome(home: Home, report: Report): Promise<void> {
   report.step('data', 'removing');
   if (process.platform === 'linux') await unmountBelow([home.root]);
-  for (const path of [home.data, home.logs, home.run, home.kubeconfig, home.settingsFile, home.stackFile])
+  const files = [home.kubeconfig, home.settingsFile, home.stackFile];
+  for (const path of [home.data, home.logs, home.run, home.installations, ...files])
     await rm(path, { recursive: true, force: true });
   // The folder may hold what others put there.
   for (const folder of new Set([home.root, dirname(join(home.stackFile))]))

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { slipwayHome, stackFile } from '../../platform/stack.js';
@@ -22,6 +22,8 @@ export type Home = {
   nodeRuntime: string;
   /** How to reach the stack's own cluster, while there is one. */
   kubeconfig: string;
+  /** Folders of further installations on this stack's servers, by name. */
+  installations: string;
   settingsFile: string;
   stackFile: string;
 };
@@ -39,6 +41,7 @@ export function findHome(root = slipwayHome()): Home {
     runtime: `/run/slipway-${id}`,
     nodeRuntime: `/run/slipway-${id}-node`,
     kubeconfig: join(root, 'kubeconfig'),
+    installations: join(root, 'installations'),
     settingsFile: join(root, 'settings.json'),
     stackFile: stackFile(),
   };
@@ -48,6 +51,15 @@ export function findHome(root = slipwayHome()): Home {
 export async function createHome(home: Home): Promise<void> {
   for (const folder of [home.root, home.data, home.logs, home.run])
     await mkdir(folder, { recursive: true, mode: 0o700 });
+}
+
+/** Names of the further installations that were made on this stack's servers. */
+export async function installationNames(home: Home): Promise<string[]> {
+  const entries = await readdir(home.installations).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return entries.sort();
 }
 
 /** Per-user cache shared by all stacks: `$XDG_CACHE_HOME/slipway`, else `~/.cache/slipway`. */

@@ -42,12 +42,14 @@ export async function writeStack(
     temporal: {
       address: `127.0.0.1:${ports.temporal}`,
       namespace: 'default',
+      taskQueue: kept?.temporal.taskQueue,
       ui: local(ports.temporalUi),
       encryption: kept?.temporal.encryption,
     },
     s3: { endpoint: local(ports.s3), ...secrets.s3, bucket },
     registry: {
       url: local(ports.registry),
+      prefix: kept?.registry.prefix,
       username: secrets.registry.username,
       password: secrets.registry.password,
       pull: kept?.registry.pull,

@@ -32,9 +32,13 @@ export type Count = {
 /** Counts everything; the catalog last, so that what was made meanwhile is found accounted for. */
 export async function countAll(stack: Stack, registry: Registry, catalog: Catalog): Promise<Count> {
   const [nodes, cluster, repositories, uploads] = await Promise.all([
-    countNodes(stack.name, stack.nodes),
+    countNodes(stack),
     stack.cluster && countCluster({ ...installationOf(stack), config: stack.cluster, base: stack.base }),
-    registryCensus(registry),
+    registryCensus(
+      registry,
+      (repository) =>
+        repository.startsWith(`${stack.registry.prefix}/`) || repository === stack.base.repository,
+    ),
     listUploads(stack.s3),
   ]);
   const services = await catalog.listServices();

@@ -10,10 +10,7 @@ const orphan = (reason: string): Verdict => ({ accounted: false, reason });
 
 /** Says of everything that was counted what it is there for, or why it should not be so. */
 export function judgeCount(count: Count): CensusItem[] {
-  const { nodes, repositories, uploads, effects, routes, releases, base } = count;
-  const repositoriesOfOurs = repositories.filter(
-    ({ repository }) => repository.startsWith('slipway/') || repository === base.repository,
-  );
+  const { nodes, repositories, uploads, effects, routes, releases } = count;
   return [
     ...nodes.map(({ node, error }) => item('node', node, error === null ? by('answers') : orphan(error))),
     ...nodes.flatMap(({ containers }) =>
@@ -25,7 +22,7 @@ export function judgeCount(count: Count): CensusItem[] {
     ...nodes.flatMap(({ node, images }) =>
       images.map((image) => item('image', `${image.name} on ${node}`, judgeImage(count, image))),
     ),
-    ...repositoriesOfOurs.flatMap(({ repository, tags }) =>
+    ...repositories.flatMap(({ repository, tags }) =>
       tags.map(({ tag, digest }) =>
         item('tag', `${repository}:${tag}`, judgeTag(count, repository, tag, digest)),
       ),

@@ -1,4 +1,4 @@
-import type { NodeConfig } from '../../contract/stack.js';
+import type { NodeConfig, Stack } from '../../contract/stack.js';
 import { messageOf } from '../../contract/errors.js';
 import { listReplicas } from './docker-list.js';
 import { ask, connect } from './docker-node.js';
@@ -8,17 +8,17 @@ import type { ReplicaState } from './index.js';
 export type NodeCount = {
   node: string;
   containers: ReplicaState[];
-  /** Images of the installation's registry under `slipway/`, and those that builds name for their time. */
+  /** Images of the installation's registry under its prefix, and those that builds name for their time. */
   images: { name: string; digest: string | null }[];
   error: string | null;
 };
 
 /** Counts an installation's containers and images on every node; a node that is away is part of the answer. */
-export async function countNodes(stack: string, nodes: NodeConfig[]): Promise<NodeCount[]> {
-  return await Promise.all(nodes.map((config) => countNode(stack, config)));
+export async function countNodes(stack: Stack): Promise<NodeCount[]> {
+  return await Promise.all(stack.nodes.map((config) => countNode(stack, config)));
 }
 
-async function countNode(stack: string, config: NodeConfig): Promise<NodeCount> {
+async function countNode({ name: stack, registry }: Stack, config: NodeConfig): Promise<NodeCount> {
   const node = connect(config);
   try {
     const containers = await listReplicas(node, stack, {});
@@ -26,7 +26,9 @@ async function countNode(stack: string, config: NodeConfig): Promise<NodeCount> 
       node.docker.listImages({ abortSignal }),
     );
     const images = listed.flatMap(({ RepoDigests, RepoTags }) => {
-      const digests = (RepoDigests ?? []).filter((name) => name.startsWith(`${config.registry}/slipway/`));
+      const digests = (RepoDigests ?? []).filter((name) =>
+        name.startsWith(`${config.registry}/${registry.prefix}/`),
+      );
       const tags = (RepoTags ?? []).filter((name) => name.startsWith(`slipway-build/${stack}:`));
       return [
         ...digests.map((name) => ({ name, digest: name.split('@')[1] ?? null })),

@@ -19,6 +19,8 @@ const commands = [
   ['service', 'list'],
   ['service', 'status'],
   ['service', 'audit'],
+  ['installation', 'create'],
+  ['installation', 'list'],
 ];
 
 describe('help', () => {

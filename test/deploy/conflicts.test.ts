@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Shipyard } from '../support/deployments.js';
-import { FaultWorker } from '../support/faults.js';
+import { LocalWorker } from '../support/local-worker.js';
 import { greeterWeights } from '../support/models.js';
 import { withoutWorker } from '../support/without-worker.js';
 
@@ -15,7 +15,7 @@ describe('two deployments of one service', () => {
   });
 
   test('the second fails at once and names the first', async () => {
-    const worker = await FaultWorker.start({ holdAfter: ['rollout'] });
+    const worker = await LocalWorker.start({ holdAfter: ['rollout'] });
     try {
       const first = await yard.deploy({ model });
       await worker.held('rollout');
@@ -26,12 +26,12 @@ describe('two deployments of one service', () => {
       await first.result();
       await yard.assertNothingLeft();
     } finally {
-      await worker.end('SIGTERM');
+      await worker.end();
     }
   });
 
   test('the second waits for the first when told to', async () => {
-    const worker = await FaultWorker.start({ holdAfter: ['verify'] });
+    const worker = await LocalWorker.start({ holdAfter: ['verify'] });
     try {
       const first = await yard.deploy({ model });
       await worker.held('verify');
@@ -42,13 +42,13 @@ describe('two deployments of one service', () => {
       await second.result();
       await yard.assertNothingLeft();
     } finally {
-      await worker.end('SIGTERM');
+      await worker.end();
     }
   });
 
   test('the second supersedes the first: cancelled, undone, and only then started', async () => {
     await yard.put(model, 'weights', await greeterWeights({ greeting: 'Superseded' }), '20260102');
-    const worker = await FaultWorker.start({ holdAfter: ['rollout'] });
+    const worker = await LocalWorker.start({ holdAfter: ['rollout'] });
     try {
       const first = await yard.deploy({ model });
       await worker.held('rollout');
@@ -63,12 +63,12 @@ describe('two deployments of one service', () => {
       assert.deepEqual(await yard.predict(model, 'Ada'), 'Superseding, Ada!');
       await yard.assertNothingLeft();
     } finally {
-      await worker.end('SIGTERM');
+      await worker.end();
     }
   });
 
   test('a cancel of a deployment that has ended, and a second cancel, change nothing', async () => {
-    const worker = await FaultWorker.start();
+    const worker = await LocalWorker.start();
     try {
       const handle = await yard.deploy({ model });
       await handle.result();
@@ -77,7 +77,7 @@ describe('two deployments of one service', () => {
       assert.equal((await yard.status(handle)).state, 'succeeded');
       assert.deepEqual(await yard.predict(model, 'Ada'), 'Superseding, Ada!');
     } finally {
-      await worker.end('SIGTERM');
+      await worker.end();
     }
   });
 });

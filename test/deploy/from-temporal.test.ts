@@ -8,7 +8,7 @@ describe('from the temporal CLI', () => {
   let yard: Shipyard;
   let model: string;
   before(async () => {
-    yard = await Shipyard.open();
+    yard = await Shipyard.onStack();
     model = await yard.greeter('cli');
   });
   after(() => yard.close());

@@ -10,9 +10,8 @@ import type { ImageRef } from '../../contract/names.js';
 import { TestApi } from '../api/server.js';
 import { Slipway } from '../cli/slipway.js';
 import { Shipyard } from '../support/deployments.js';
-import { FaultWorker } from '../support/faults.js';
+import { LocalWorker } from '../support/local-worker.js';
 import { zip } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { untilTrue } from '../support/until.js';
 import { WorkerProcess } from '../support/worker-process.js';
 import { Yard } from '../targets/yard.js';
@@ -31,15 +30,13 @@ describe('weights that run code when they are loaded', () => {
   let model: string;
   let image: ImageRef;
   before(async () => {
-    yard = await Shipyard.open();
+    yard = await Shipyard.open({ worker: false });
     folder = await mkdtemp(join(tmpdir(), 'slipway-pickle-'));
     model = yard.name('pickle');
     await yard.put(model, 'weights', await zip({ 'deep/bomb.pkl': pickle }));
     await yard.put(model, 'source', await zip({ 'requirements.txt': 'joblib==1.6.0\n' }));
-    await killComponent('worker', 'SIGTERM');
   });
   after(async () => {
-    await repair();
     await yard.close();
     await rm(folder, { recursive: true });
   });
@@ -70,7 +67,7 @@ describe('weights that run code when they are loaded', () => {
   });
 
   test('are served by consent, and that is written down once, for people to read', async () => {
-    const worker = await FaultWorker.start({ loseFirstReply: 'rollout' });
+    const worker = await LocalWorker.start({ loseFirstReply: 'rollout' });
     try {
       const verify = { samples: [{ input: [[1], [2]], expect: [7, 7] }] };
       const shipped = await yard.ship({ model, verify });
@@ -90,7 +87,7 @@ describe('weights that run code when they are loaded', () => {
       const table = (await Slipway.run(['service', 'audit', model])).stdout;
       assert.match(table, /load-pickle .*"file":"deep\/bomb\.pkl"/);
     } finally {
-      await worker.end('SIGTERM');
+      await worker.end();
     }
     const ofEngine = new Yard(yard.stack);
     const names = (await ofEngine.docker('ps', '--format', '{{.Names}}')).split('\n');
@@ -102,10 +99,10 @@ describe('weights that run code when they are loaded', () => {
   });
 
   test('are refused when consent was withdrawn while their deployment waited', async () => {
-    const consenting = await FaultWorker.start();
+    const consenting = await LocalWorker.start();
     const handle = await yard.deploy({ model, approval: { required: true } });
     await untilTrue(async () => (await yard.status(handle)).state === 'awaiting-approval', 120_000);
-    await consenting.end('SIGTERM');
+    await consenting.end();
     const worker = await WorkerProcess.start(folder, { ...yard.stack, allowPickle: false });
     try {
       await handle.executeUpdate('approve', { args: [{ by: 'ann' }] });

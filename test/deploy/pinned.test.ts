@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Shipyard } from '../support/deployments.js';
-import { FaultWorker } from '../support/faults.js';
+import { LocalWorker } from '../support/local-worker.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { withoutWorker } from '../support/without-worker.js';
 
@@ -11,7 +11,7 @@ describe('source and weights overwritten while a deployment runs', () => {
 
   test('it ships the bytes that it pinned at its start', async () => {
     const model = await yard.greeter('pinned', { greeting: 'Pinned' });
-    const worker = await FaultWorker.start({ holdBefore: ['downloadSource'] });
+    const worker = await LocalWorker.start({ holdBefore: ['downloadSource'] });
     try {
       const handle = await yard.deploy({ model });
       await worker.held('downloadSource');
@@ -25,7 +25,7 @@ describe('source and weights overwritten while a deployment runs', () => {
       await handle.result();
       assert.deepEqual(await yard.predict(model, 'Ada'), 'Pinned, Ada!');
     } finally {
-      await worker.end('SIGTERM');
+      await worker.end();
     }
   });
 });

@@ -18,7 +18,7 @@ describe("the stack's credentials", () => {
   let workflowIds: string[];
   let secrets: [string, string][];
   before(async () => {
-    yard = await Shipyard.open();
+    yard = await Shipyard.onStack();
     const { token, s3, registry, postgres } = yard.stack;
     secrets = [
       ['API token', token],

@@ -5,9 +5,9 @@ import { emptyWheel, packageThatRuns, sleepers, sleepFor, uniqueSeconds } from '
 import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { until, untilTrue } from '../support/until.js';
 import { withoutWorker } from '../support/without-worker.js';
+import { killComponent, repair } from '../support/harm.js';
 
 describe('a build that something is killed under', () => {
   let yard: Shipyard;

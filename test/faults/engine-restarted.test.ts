@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Shipyard } from '../support/deployments.js';
 import { greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
+import { killComponent, repair } from '../support/harm.js';
 
 describe('servers that go away under a running service', () => {
   let yard: Shipyard;

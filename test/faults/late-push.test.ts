@@ -70,9 +70,11 @@ describe('a push that arrives after its deployment was terminated and undone', (
   /** The image of the one release there is, with its tag. */
   const assertThere = async (model: string): Promise<void> => {
     const registry = createRegistry(yard.stack.registry);
-    const tags = (await registry.listTags(repositoryOf(model))).filter((tag) => !tag.startsWith('source-'));
+    const tags = (await registry.listTags(repositoryOf(yard.stack.registry, model))).filter(
+      (tag) => !tag.startsWith('source-'),
+    );
     assert.equal(tags.length, 1, tags.join(', '));
-    assert.notEqual(await registry.getManifest(repositoryOf(model), tags[0]!), null);
+    assert.notEqual(await registry.getManifest(repositoryOf(yard.stack.registry, model), tags[0]!), null);
   };
 
   test('leaves the image of the live release alone', async () => {

@@ -3,8 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { afterCommit, stageActivities } from '../support/stages.js';
+import { killComponent, repair } from '../support/harm.js';
 
 describe('every activity acts and its first reply is lost', () => {
   let yard: Shipyard;

@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker, type ActivityName } from '../support/faults.js';
 import { greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { servers } from '../support/stages.js';
 import { withoutWorker } from '../support/without-worker.js';
+import { killComponent, repair } from '../support/harm.js';
 
 /** A rollback from its first activity to its last, those included that come after its success. */
 const steps = [

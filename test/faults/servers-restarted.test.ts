@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { servers, stageActivities } from '../support/stages.js';
 import { withoutWorker } from '../support/without-worker.js';
+import { killComponent, repair } from '../support/harm.js';
 
 describe('a server killed and started again in every stage of a deployment', () => {
   let yard: Shipyard;

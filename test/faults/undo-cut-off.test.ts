@@ -5,9 +5,9 @@ import type { ActivityName } from '../support/faults.js';
 import { FaultWorker } from '../support/faults.js';
 import type { Shipyard } from '../support/deployments.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
-import { killComponent, repair } from '../support/stack.js';
 import { servers } from '../support/stages.js';
 import { withoutWorker } from '../support/without-worker.js';
+import { killComponent, repair } from '../support/harm.js';
 
 /** The undo of a deployment that failed, from its first activity to its last. */
 const undo = ['beginUndo', 'openEffects', 'undoEffect', 'closeGrant'] as const satisfies ActivityName[];

@@ -12,7 +12,6 @@ import type { Replica } from '../../contract/pipeline.js';
 import { connections } from '../../contract/serving.js';
 import { BuildWorld } from '../build/world.js';
 import { Berth } from '../kubernetes/berth.js';
-import { holdPart, releasePart } from '../support/cluster.js';
 import { Traffic } from '../support/traffic.js';
 import { untilTrue } from '../support/until.js';
 import { GatewayWorld } from './world.js';
@@ -28,6 +27,7 @@ class k8s_api_model:
     def predict(self, session, input):
         return session
 `;
+import { holdPart, releasePart } from '../support/harm.js';
 
 describe('pods come and go behind one address', () => {
   let world: GatewayWorld;

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { ask } from '../../platform/targets/kubernetes/apiserver/ask.js';
 import { KubernetesError } from '../../platform/targets/kubernetes/apiserver/errors.js';
-import { killPart } from '../support/cluster.js';
 import { Berth } from './berth.js';
+import { killPart } from '../support/harm.js';
 
 test('an apiserver that ends and starts again is a passing fault all the while, and no refusal', async () => {
   const berth = await Berth.open();

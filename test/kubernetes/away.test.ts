@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { holdPart, releasePart } from '../support/cluster.js';
 import { Harbour } from '../support/harbour.js';
-import { killComponent, repair } from '../support/stack.js';
+import { holdPart, killComponent, releasePart, repair } from '../support/harm.js';
 
 describe('servers that go away under a service on Kubernetes', () => {
   let harbour: Harbour;

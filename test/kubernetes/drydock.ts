@@ -1,7 +1,7 @@
 import { after, before } from 'node:test';
 import { FaultWorker, type Faults } from '../support/faults.js';
 import { Harbour } from '../support/harbour.js';
-import { killComponent, repair } from '../support/stack.js';
+import { killComponent, repair } from '../support/harm.js';
 
 /** A harbour with a service that says Hello, where a worker in which faults can be made stands in for the stack's. */
 export class Drydock {

@@ -3,8 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import { findHome } from '../../infra/local/home.js';
 import { findOwned } from '../../infra/local/processes.js';
 import { Harbour } from '../support/harbour.js';
-import { killComponent, repair } from '../support/stack.js';
 import { until } from '../support/until.js';
+import { killComponent, repair } from '../support/harm.js';
 
 describe('a model served on Kubernetes', () => {
   let harbour: Harbour;

@@ -1,6 +1,5 @@
-import { killPart } from '../support/cluster.js';
 import type { ActivityName, FaultWorker } from '../support/faults.js';
-import { killComponent, repair } from '../support/stack.js';
+import { killComponent, killPart, repair } from '../support/harm.js';
 
 /** Every server that a deployment on Kubernetes needs, next to the apiserver. */
 export const servers = ['temporal', 'postgres', 'minio', 'registry'] as const;

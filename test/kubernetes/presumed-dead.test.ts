@@ -5,10 +5,10 @@ import type { V1Deployment } from '@kubernetes/client-node';
 import type { DeployRequest } from '../../contract/deploy.js';
 import { FaultWorker } from '../support/faults.js';
 import { Harbour } from '../support/harbour.js';
-import { killComponent, repair } from '../support/stack.js';
 import { until } from '../support/until.js';
 import { Wire } from '../support/wire.js';
 import { blueGreen, rolling } from './strategies.js';
+import { killComponent, repair } from '../support/harm.js';
 
 /** What is held before it acts, each in a service of its own; with the strategy that comes there soonest. */
 const held = [

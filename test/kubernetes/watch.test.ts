@@ -12,10 +12,11 @@ import type { Cluster } from '../../platform/targets/kubernetes/cluster.js';
 import { Observer } from '../../platform/targets/kubernetes/apiserver/observer.js';
 import type { Selection, WatchBounds } from '../../platform/targets/kubernetes/apiserver/watch.js';
 import { awaitWorkload } from '../../platform/targets/kubernetes/ready.js';
-import { holdPart, killPart, releasePart, testCluster } from '../support/cluster.js';
+import { testCluster } from '../support/cluster.js';
 import { probeImage } from '../targets/probe.js';
 import { Ground } from './ground.js';
 import { Wire } from '../support/wire.js';
+import { holdPart, killPart, releasePart } from '../support/harm.js';
 
 const home = await testCluster();
 

@@ -15,8 +15,8 @@ describe('repositories', () => {
   after(() => server.stop());
 
   test('a model has the repository of its name', () => {
-    assert.equal(repositoryOf('iris'), 'slipway/iris');
-    assert.equal(repositoryOf('a-b_c1'), 'slipway/a-b_c1');
+    assert.equal(repositoryOf({ prefix: 'slipway' }, 'iris'), 'slipway/iris');
+    assert.equal(repositoryOf({ prefix: 'team' }, 'a-b_c1'), 'team/a-b_c1');
   });
 
   test('every model name makes a repository that registries allow, and no two the same', async () => {
@@ -33,7 +33,7 @@ describe('repositories', () => {
       'a-b--c',
       'a--b--c',
     ];
-    const repositories = names.map(repositoryOf);
+    const repositories = names.map((name) => repositoryOf({ prefix: 'slipway' }, name));
     assert.equal(new Set(repositories).size, names.length, repositories.join());
     for (const repository of repositories) {
       assert.ok(ImageRef.safeParse({ repository, digest: sha256(Buffer.alloc(0)) }).success, repository);
@@ -52,7 +52,9 @@ describe('repositories', () => {
     );
     await putTag(registry, image, 'second');
     await putTag(registry, source, 'first');
-    const counted = (await registryCensus(registry)).find((it) => it.repository === 'slipway/counted');
+    const counted = (await registryCensus(registry, (name) => name.startsWith('slipway/'))).find(
+      (it) => it.repository === 'slipway/counted',
+    );
     assert.deepEqual(counted?.tags, [
       { tag: 'first', digest: source.digest },
       { tag: 'second', digest: image.digest },

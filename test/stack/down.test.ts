@@ -10,8 +10,9 @@ import { findHome } from '../../infra/local/home.js';
 import { traces } from '../../infra/local/leftovers.js';
 import { findOwned } from '../../infra/local/processes.js';
 import { readSettings } from '../../infra/local/settings.js';
-import { repair, testStack } from '../support/stack.js';
+import { testStack } from '../support/stack.js';
 import { slipway, up } from './cli.js';
+import { repair } from '../support/harm.js';
 
 describe('slipway down, then up', () => {
   const name = 'slipway-test-down';

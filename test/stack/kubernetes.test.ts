@@ -10,10 +10,11 @@ import { nodeNames } from '../../infra/local/kubernetes/node.js';
 import { partPid } from '../../infra/local/kubernetes/part-process.js';
 import { partNames } from '../../infra/local/kubernetes/parts.js';
 import { findOwned } from '../../infra/local/processes.js';
-import { holdPart, killPart, releasePart, testCluster, type TestCluster } from '../support/cluster.js';
-import { componentPid, killComponent, repair, stackComponents } from '../support/stack.js';
+import { testCluster, type TestCluster } from '../support/cluster.js';
+import { componentPid, stackComponents } from '../support/stack.js';
 import { probeImage } from '../targets/probe.js';
 import { slipway, up } from './cli.js';
+import { holdPart, killComponent, killPart, releasePart, repair } from '../support/harm.js';
 
 const namespace = 'test-node';
 const home = findHome();

@@ -12,8 +12,9 @@ import { connectEngine } from '../../infra/local/engine.js';
 import { findHome } from '../../infra/local/home.js';
 import { findOwned } from '../../infra/local/processes.js';
 import { loadStack } from '../../platform/stack.js';
-import { repair, testStack } from '../support/stack.js';
+import { testStack } from '../support/stack.js';
 import { slipway, up } from './cli.js';
+import { repair } from '../support/harm.js';
 
 /** A second stack, on the engine of the first: what two people on one machine have. */
 describe('a stack on an engine that others use too', () => {

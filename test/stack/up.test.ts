@@ -3,8 +3,9 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { after, describe, test } from 'node:test';
 import { examine } from '../../infra/local/doctor.js';
 import { findHome } from '../../infra/local/home.js';
-import { componentPid, killComponent, repair, stackComponents, testStack } from '../support/stack.js';
+import { componentPid, stackComponents, testStack } from '../support/stack.js';
 import { slipway, up } from './cli.js';
+import { killComponent, repair } from '../support/harm.js';
 
 const names = await stackComponents();
 

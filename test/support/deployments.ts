@@ -9,7 +9,6 @@ import type { DeployRequest } from '../../contract/deploy.js';
 import {
   deployWorkflow,
   statusQuery,
-  taskQueue,
   type DeploymentStatus,
   type DeployResult,
 } from '../../contract/deployment.js';
@@ -18,12 +17,15 @@ import type { Stack } from '../../contract/stack.js';
 import { census } from '../../platform/census.js';
 import { artifactKey } from '../../platform/storage/index.js';
 import { greeterSource, greeterWeights, type GreeterWeights } from './models.js';
+import { TestInstallation } from './installation.js';
 import { testStack } from './stack.js';
 
-/** Drives deployments on the test stack the way users without Slipway's own client do: S3, Temporal, HTTP. */
+/** Drives deployments the way users without Slipway's own client do: S3, Temporal, HTTP. */
 export class Shipyard {
   private constructor(
     readonly stack: Stack,
+    /** Null: the stack's own. */
+    readonly installation: TestInstallation | null,
     readonly temporal: Client,
     private readonly connection: Connection,
     private readonly s3: Minio,
@@ -31,19 +33,36 @@ export class Shipyard {
     private readonly before: ReadonlySet<string>,
   ) {}
 
-  static async open(): Promise<Shipyard> {
-    const stack = await testStack();
+  /** In an installation of the test's own; `worker`: with one that runs from the start. */
+  static async open({ worker = true }: { worker?: boolean } = {}): Promise<Shipyard> {
+    const installation = await TestInstallation.open();
+    try {
+      if (worker) await installation.startWorker();
+      return await Shipyard.over(installation.stack, installation);
+    } catch (error) {
+      await installation.close();
+      throw error;
+    }
+  }
+
+  /** In the stack's own installation, whose API, gateway and worker are processes that can be killed. */
+  static async onStack(): Promise<Shipyard> {
+    return await Shipyard.over(await testStack(), null);
+  }
+
+  private static async over(stack: Stack, installation: TestInstallation | null): Promise<Shipyard> {
     const connection = await Connection.connect({ address: stack.temporal.address });
     const temporal = new Client({ connection, namespace: stack.temporal.namespace });
     const { hostname, port } = new URL(stack.s3.endpoint);
     const { accessKey, secretKey } = stack.s3;
     const s3 = new Minio({ endPoint: hostname, port: Number(port), useSSL: false, accessKey, secretKey });
     const before = (await census(stack)).unaccounted.map(({ kind, name }) => `${kind} ${name}`);
-    return new Shipyard(stack, temporal, connection, s3, new Set(before));
+    return new Shipyard(stack, installation, temporal, connection, s3, new Set(before));
   }
 
   async close(): Promise<void> {
     await this.connection.close();
+    await this.installation?.close();
   }
 
   /** A model name no other test uses. */
@@ -66,6 +85,7 @@ export class Shipyard {
   }
 
   async deploy(request: DeployRequest, workflowId = `test/${this.name('d')}`): Promise<WorkflowHandle> {
+    const { taskQueue } = this.stack.temporal;
     return await this.temporal.workflow.start(deployWorkflow, { taskQueue, workflowId, args: [request] });
   }
 

@@ -6,19 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Activities } from '../../activities/index.js';
+import type { ActivityName, Faults } from './faulty-activities.js';
 
-export type ActivityName = keyof Activities;
-export type Faults = {
-  /** Holds the first attempt of these before it does anything. */
-  holdBefore?: readonly ActivityName[];
-  /** Holds the first attempt of these after its effect, before its reply. */
-  holdAfter?: readonly ActivityName[];
-  /** Runs the first attempt whole, then loses its reply: act, then lose. */
-  loseFirstReply?: ActivityName | 'all';
-};
+export type { ActivityName, Faults };
 
-/** A real worker process in which faults can be made; it takes the place of the stack's own. */
+/**
+ * A real worker process in which faults can be made, to be killed with `kill -9`; it takes the place of the installation's
+ * own.
+ */
 export class FaultWorker {
   private constructor(
     private readonly child: ChildProcess,

@@ -9,7 +9,7 @@ import {
   DeploymentStatus,
   type AbortAnswer,
   statusQuery,
-  taskQueue,
+  defaultTaskQueue as taskQueue,
   type DeploymentUpdate,
 } from '../../contract/deployment.js';
 import { serviceStateQuery, serviceWorkflowId, type ServiceState } from '../../contract/service.js';

@@ -121,6 +121,7 @@ describe('the key of a payload', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
+  const nowhere = { address: '', namespace: '', taskQueue: '', ui: '' };
   const keysOf = async (content: string, mode: number): Promise<EncryptionKeys> => {
     const file = join(folder, 'key');
     await writeFile(file, content);
@@ -128,7 +129,7 @@ describe('the key of a payload', () => {
     return await keysIn(file);
   };
   const keysIn = (file: string): Promise<EncryptionKeys> =>
-    encryptionKeys({ address: '', namespace: '', ui: '', encryption: { keys: [{ id: '2026', file }] } });
+    encryptionKeys({ ...nowhere, encryption: { keys: [{ id: '2026', file }] } });
 
   test('is read from a file of its owner, or of the group of a pod', async () => {
     for (const mode of [0o600, 0o400, 0o440]) {

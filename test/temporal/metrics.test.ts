@@ -10,7 +10,7 @@ import { WorkerProcess } from '../support/worker-process.js';
 
 describe("a worker's metrics", { timeout: 300_000 }, () => {
   test('are what Prometheus reads, and count deployments', async () => {
-    const yard = await Shipyard.open();
+    const yard = await Shipyard.onStack();
     try {
       await yard.failure(await yard.deploy({ model: yard.name() }));
       const answer = await fetch(`http://${yard.stack.workerMetrics}/metrics`);

@@ -49,6 +49,7 @@ describe('Temporal over TLS', { timeout: 300_000 }, () => {
     good = {
       address: `127.0.0.1:${front.port}`,
       namespace: `tls-${randomBytes(3).toString('hex')}`,
+      taskQueue: stack.temporal.taskQueue,
       ui: '',
       tls: { caFile: authority.caFile, client, serverName: name },
       apiKeyFile,

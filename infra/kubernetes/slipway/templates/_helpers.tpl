@@ -128,6 +128,7 @@ app.kubernetes.io/part-of: slipway
 {{- $temporal := dict
       "address" (required "stack.temporal.address: host:port of Temporal" $values.address)
       "namespace" $values.namespace
+      "taskQueue" $values.taskQueue
       "ui" $values.ui -}}
 {{- $tls := dict -}}
 {{- if $values.tls.ca.secret -}}
