@@ -12,6 +12,8 @@ const reporter = join(root, 'scripts', 'test-reporter.mjs');
 export class TestRun {
   counts = { tests: 0, pass: 0, fail: 0, cancelled: 0, skipped: 0, todo: 0 };
   failures = [];
+  /** Name and milliseconds of each. */
+  phases = [];
   /** The signal that ended the run, if one did. */
   interrupted = null;
   /** Everything of the run is in it; a short name, because sockets' paths may have 108 bytes. */
@@ -42,15 +44,14 @@ export class TestRun {
    */
   async step(name, command, args, { env = {}, cleaning = false, whole = false } = {}) {
     if (this.interrupted && !cleaning) return false;
-    console.log(`\n── ${name}`);
+    if (!whole) console.log(`\n── ${name}`);
     const began = Date.now();
-    const [key, value] = this.marker.split('=');
     // A group of its own, so that nothing it starts outlives an interruption.
     const child = spawn(command, args, {
       cwd: root,
       detached: true,
       stdio: whole ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
-      env: definedOnly({ ...process.env, TMPDIR: this.#temporary, ...env, [key]: value }),
+      env: this.environment(env),
     });
     const printed = [];
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data) => printed.push(data));
@@ -64,6 +65,12 @@ export class TestRun {
       console.log(`\n── ${name}, ${Math.round((Date.now() - began) / 1000)} s\n${Buffer.concat(printed)}`);
     if (problem) this.failures.push(`${name}: ${problem}`);
     return problem === null;
+  }
+
+  /** Of everything that the run starts. */
+  environment(env = {}) {
+    const [key, value] = this.marker.split('=');
+    return definedOnly({ ...process.env, TMPDIR: this.#temporary, ...env, [key]: value });
   }
 
   /** Runs test files and counts their tests. `options` are those of `node --test`. */
