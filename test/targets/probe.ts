@@ -1,11 +1,15 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { Readable } from 'node:stream';
-import Docker from 'dockerode';
+import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
-import { ImageRef } from '../../contract/names.js';
+import type { ImageRef } from '../../contract/names.js';
 import type { Stack } from '../../contract/stack.js';
-import { engineOptions } from '../../platform/targets/engine.js';
+import { encodeImage, readImage, type Image } from '../../platform/images/image.js';
+import type { Registry } from '../../platform/images/index.js';
+import { ociLayer, ociManifest } from '../../platform/images/manifest.js';
+import { createRegistry } from '../../platform/images/registry.js';
+import { blobOf, sha256, watch } from '../registry/sample.js';
 
 /** How a probe misbehaves; see `probe.py`. */
 export type Behaviour = { env?: Record<string, string>; user?: string };
@@ -14,54 +18,64 @@ export type Behaviour = { env?: Record<string, string>; user?: string };
 const repository = 'probe/serving';
 
 /**
- * Builds an image that obeys the serving contract and behaves as told, pushes it to the stack's registry and
- * answers its name. The engine is left without a copy, so that a target has to pull it.
+ * The name of an image in the stack's registry that obeys the serving contract and behaves as told. It is put there
+ * layer by layer, without an engine, and once: who asks for the same behaviour gets the same image, of which an engine
+ * may have a copy. `PROBE_UNIQUE` in its environment makes it one of a test's own, which a target has to pull.
  */
-export async function probeImage(stack: Stack, { env = {}, user }: Behaviour = {}): Promise<ImageRef> {
-  const docker = new Docker(engineOptions(stack.docker));
-  const host = new URL(stack.registry.url).host;
-  const auth = { username: stack.registry.username, password: stack.registry.password };
-  const dockerfile = [
-    `FROM ${host}/${stack.base.repository}@${stack.base.digest}`,
-    'COPY probe.py /probe.py',
-    ...Object.entries(env).map(([key, value]) => `ENV ${key}=${JSON.stringify(value)}`),
-    ...(user === undefined ? [] : [`USER ${user}`]),
-    'CMD ["python3", "/probe.py"]',
-  ];
-  const context = pack();
-  context.entry({ name: 'Dockerfile' }, dockerfile.join('\n'));
-  context.entry({ name: 'probe.py' }, await readFile(resolve('test/targets/probe.py')));
-  context.finalize();
-  const tag = `t${Date.now()}-${Math.random().toString(36).slice(2)}`;
-  const name = `${host}/${repository}:${tag}`;
-  const build = await docker.buildImage(Readable.from(context), {
-    t: name,
-    registryconfig: { [host]: auth },
-    forcerm: true,
-  });
-  await eventsOf(build);
-  const push = await docker
-    .getImage(`${host}/${repository}`)
-    .push({ tag, authconfig: { ...auth, serveraddress: host } });
-  const digest = (await eventsOf(push)).flatMap(({ aux }) => aux?.Digest ?? []).at(-1);
-  await docker.getImage(name).remove();
-  const image = ImageRef.parse({ repository, digest });
-  await docker
-    .getImage(`${host}/${repository}@${image.digest}`)
-    .remove()
-    .catch(() => undefined);
-  return image;
+export async function probeImage(stack: Stack, behaviour: Behaviour = {}): Promise<ImageRef> {
+  const registry = createRegistry(stack.registry);
+  const program = await readFile(resolve('test/targets/probe.py'));
+  const content = JSON.stringify([stack.base.digest, sha256(program), behaviour]);
+  const tag = createHash('sha256').update(content).digest('hex').slice(0, 32);
+  const made = await registry.headManifest(repository, tag);
+  return { repository, digest: made ?? (await pushProbe(stack, registry, program, behaviour, tag)) };
 }
 
-type Event = { error?: string; aux?: { Digest?: string } };
+/** Puts the base's layers and one with the program into the repository; at the same time as others does no harm. */
+async function pushProbe(
+  { base }: Stack,
+  registry: Registry,
+  program: Buffer,
+  { env = {}, user }: Behaviour,
+  tag: string,
+): Promise<ImageRef['digest']> {
+  const layer = blobOf(await layerOf(program));
+  const { manifest, config } = await readImage(registry, base);
+  for (const { digest, size } of manifest.layers) {
+    if (await registry.mountBlob(repository, digest, base.repository)) continue;
+    const open = (start: number) => registry.openBlob(base.repository, digest, start);
+    await registry.putBlob(repository, { digest, size, open }, watch());
+  }
+  const image: Image = {
+    config: {
+      ...config,
+      config: {
+        ...config.config,
+        Env: [
+          ...(config.config?.Env ?? []),
+          ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+        ],
+        Cmd: ['python3', '/probe.py'],
+        ...(user !== undefined && { User: user }),
+      },
+      rootfs: { type: 'layers', diff_ids: [...config.rootfs.diff_ids, layer.digest] },
+      history: [],
+    },
+    manifest: {
+      ...manifest,
+      mediaType: ociManifest,
+      layers: [...manifest.layers, { mediaType: ociLayer, digest: layer.digest, size: layer.size }],
+    },
+  };
+  const encoded = encodeImage(image);
+  for (const blob of [layer, encoded.config]) await registry.putBlob(repository, blob, watch());
+  return await registry.putManifest(repository, encoded.raw, ociManifest, tag);
+}
 
-async function eventsOf(stream: NodeJS.ReadableStream): Promise<Event[]> {
-  let text = '';
-  for await (const chunk of stream) text += String(chunk);
-  const events = text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => JSON.parse(line) as Event);
-  for (const { error } of events) if (error !== undefined) throw new Error(error);
-  return events;
+/** A tar with the program alone, the same bytes for the same program. */
+async function layerOf(program: Buffer): Promise<Buffer> {
+  const archive = pack();
+  archive.entry({ name: 'probe.py', mode: 0o644, mtime: new Date(0) }, program);
+  archive.finalize();
+  return await buffer(archive);
 }
