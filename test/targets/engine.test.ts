@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { SlipwayError } from '../../contract/errors.js';
 import type { ImageRef } from '../../contract/names.js';
 import { testStack } from '../support/stack.js';
+import { untilTrue } from '../support/until.js';
 import { PrivateEngine } from './engine.js';
 import { probeImage } from './probe.js';
 import { relay, Yard } from './yard.js';
@@ -34,19 +34,18 @@ describe('an engine that restarts and is pruned', () => {
     const [replica] = await yard.up(yard.set(images[0]!));
     await engine.down();
     await engine.up();
-    for (const end = Date.now() + 15_000; ; await sleep(200)) {
+    await untilTrue(async () => {
       const answer = await request(`${replica!.url}/readyz`, { reset: true }).catch(() => null);
       await answer?.body.dump();
-      if (answer?.statusCode === 200) break;
-      assert.ok(Date.now() < end);
-    }
+      return answer?.statusCode === 200;
+    }, 120_000);
     const [state] = await yard.target.list();
     assert.equal(state!.restarts, 0);
   });
 
   test('an engine that restarts while a replica loads is a passing fault, not a crash', async () => {
     const set = yard.set(
-      await probeImage(stack, { env: { PROBE_READY_AFTER: '4', PROBE_UNIQUE: yard.name } }),
+      await probeImage(stack, { env: { PROBE_READY_FILE: '/tmp/ready', PROBE_UNIQUE: yard.name } }),
       {},
       'serve',
       2,
@@ -62,6 +61,7 @@ describe('an engine that restarts and is pruned', () => {
     assert.ok(error instanceof Error && !(error instanceof SlipwayError), String(error));
     await assert.rejects(yard.target.list(), /on node "[^"]+"/);
     await engine.up();
+    for (const { name } of await yard.start(set)) await yard.docker('exec', name, 'touch', '/tmp/ready');
     await yard.up(set);
     await yard.target.remove(replicas[0]!, 0);
     await yard.docker('image', 'prune', '-a', '-f');

@@ -52,7 +52,7 @@ export class PrivateEngine {
       ],
       { stdio: 'ignore' },
     );
-    for (const end = Date.now() + 30_000; ; await sleep(100)) {
+    for (const end = Date.now() + 180_000; ; await sleep(100)) {
       const { exitCode } = await execa('docker', ['-H', this.address, 'version'], { reject: false });
       if (exitCode === 0) return;
       if (Date.now() > end) throw new Error(`the private engine in "${folder}" does not start`);

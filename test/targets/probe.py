@@ -10,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 started = time.monotonic()
 ready_after = float(os.environ.get("PROBE_READY_AFTER", "0"))
 slow_answer = float(os.environ.get("PROBE_SLOW_ANSWER", "0"))
+# Files that a test makes when it wants the probe to be ready, or to answer what it has been asked.
+ready_file = os.environ.get("PROBE_READY_FILE")
+answer_file = os.environ.get("PROBE_ANSWER_FILE")
 
 print("probe starting as", os.environ.get("MODEL_NAME"), flush=True)
 if "PROBE_EXIT" in os.environ:
@@ -22,16 +25,28 @@ if "PROBE_EAT_MB" in os.environ:
     eaten = [bytearray(os.urandom(1 << 20)) for _ in range(int(os.environ["PROBE_EAT_MB"]))]
 
 
+def is_there(file):
+    return file is None or os.path.exists(file)
+
+
+def drain(*_):
+    print("draining", flush=True)
+    threading.Thread(target=server.shutdown).start()
+
+
 class Probe(BaseHTTPRequestHandler):
     def do_GET(self):
-        ready = time.monotonic() - started >= ready_after
+        ready = time.monotonic() - started >= ready_after and is_there(ready_file)
         if self.path == "/env":
             return self.answer(200, dict(os.environ))
         self.answer(200 if self.path == "/healthz" or ready else 503, {"state": "done" if ready else "loading"})
 
     def do_POST(self):
         value = json.loads(self.rfile.read(int(self.headers["content-length"])))["input"]
+        print("answering", flush=True)
         time.sleep(slow_answer)
+        while not is_there(answer_file):
+            time.sleep(0.05)
         self.answer(200, {"output": value})
 
     def answer(self, status, value):
@@ -57,6 +72,6 @@ server = Server(("0.0.0.0", int(os.environ["SLIPWAY_PORT"])), Probe)
 if "PROBE_IGNORES_TERM" in os.environ:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if "PROBE_DRAINS" in os.environ:
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    signal.signal(signal.SIGTERM, drain)
 server.serve_forever()
 server.server_close()

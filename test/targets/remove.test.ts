@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import type { ImageRef } from '../../contract/names.js';
 import { testStack } from '../support/stack.js';
+import { untilTrue } from '../support/until.js';
 import { probeImage } from './probe.js';
 import { Yard } from './yard.js';
 
@@ -14,7 +14,7 @@ describe('removing replicas', () => {
   let image: ImageRef;
   before(async () => {
     yard = new Yard(stack);
-    image = await probeImage(stack, { env: { PROBE_SLOW_ANSWER: '2', PROBE_DRAINS: '1' } });
+    image = await probeImage(stack, { env: { PROBE_ANSWER_FILE: '/tmp/answer', PROBE_DRAINS: '1' } });
   });
   after(async () => await yard.close());
 
@@ -25,8 +25,11 @@ describe('removing replicas', () => {
       body: '{"input": [7]}',
       reset: true,
     });
-    await sleep(500);
-    const removed = yard.target.remove(replica!, 10_000);
+    const says = async (word: string) => (await yard.docker('logs', replica!.name)).includes(word);
+    await untilTrue(() => says('answering'), 60_000);
+    const removed = yard.target.remove(replica!, 60_000);
+    await untilTrue(() => says('draining'), 60_000);
+    await yard.docker('exec', replica!.name, 'touch', '/tmp/answer');
     const { statusCode, body } = await answer;
     assert.equal(statusCode, 200);
     assert.deepEqual(await body.json(), { output: [7] });
@@ -40,7 +43,7 @@ describe('removing replicas', () => {
     const began = Date.now();
     await yard.target.remove(replica!, 1_000);
     const took = Date.now() - began;
-    assert.ok(took >= 900 && took < 10_000, `${took} ms`);
+    assert.ok(took >= 900 && took < 60_000, `${took} ms`);
     assert.deepEqual(await yard.target.list({ token: 2 }), []);
   });
 

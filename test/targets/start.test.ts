@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
+import getPort from 'get-port';
 import { request } from 'undici';
 import { SlipwayError } from '../../contract/errors.js';
 import type { ImageRef } from '../../contract/names.js';
@@ -70,16 +73,17 @@ describe('starting replicas on a Docker engine', () => {
   });
 
   test('a taken port is passed over', async () => {
-    const narrow = new Yard(stack, { nodes: [{ ports: [19_500, 19_501] }] });
-    const squatter = createServer();
-    await new Promise<void>((resolve) => squatter.listen(19_500, '127.0.0.1', resolve));
+    const ports = await twoPorts();
+    const narrow = new Yard(stack, { nodes: [{ ports }] });
+    const squatter = createServer().listen(ports[0], '127.0.0.1');
+    await once(squatter, 'listening');
     try {
       const [replica] = await narrow.up(narrow.set(image));
-      assert.equal(replica!.url, 'http://127.0.0.1:19501');
+      assert.equal(replica!.url, `http://127.0.0.1:${ports[1]}`);
       await assert.rejects(narrow.start(narrow.set(image, {}, 'serve', 2)), (error: unknown) => {
         assert.ok(error instanceof SlipwayError);
         assert.equal(error.type, 'RolloutFailed');
-        assert.match(error.message, /no free port between 19500 and 19501/);
+        assert.ok(error.message.includes(`no free port between ${ports[0]} and ${ports[1]}`), error.message);
         return true;
       });
     } finally {
@@ -89,7 +93,7 @@ describe('starting replicas on a Docker engine', () => {
   });
 
   test('the port of a stopped replica is not given away', async () => {
-    const narrow = new Yard(stack, { nodes: [{ ports: [19_510, 19_511] }] });
+    const narrow = new Yard(stack, { nodes: [{ ports: await twoPorts() }] });
     try {
       const [first] = await narrow.up(narrow.set(image, {}, 'serve', 1));
       await docker.getContainer(first!.name).stop({ t: 0 });
@@ -197,7 +201,7 @@ describe('starting replicas on a Docker engine', () => {
 });
 
 async function answers(url: string): Promise<void> {
-  for (const end = Date.now() + 15_000; ; await sleep(100)) {
+  for (const end = Date.now() + 120_000; ; await sleep(100)) {
     try {
       const { statusCode, body } = await request(url, { reset: true });
       await body.dump();
@@ -206,5 +210,14 @@ async function answers(url: string): Promise<void> {
       if (Date.now() > end) throw error;
     }
     assert.ok(Date.now() < end, `${url} does not answer`);
+  }
+}
+
+/** Two ports side by side that nobody has, apart from those of other yards. */
+async function twoPorts(): Promise<[number, number]> {
+  for (;;) {
+    const first = 19_500 + 2 * randomInt(250);
+    const found = [await getPort({ port: first }), await getPort({ port: first + 1 })];
+    if (found[0] === first && found[1] === first + 1) return [first, first + 1];
   }
 }

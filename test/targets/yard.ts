@@ -48,7 +48,7 @@ export class Yard {
       replicas: 1,
       port: 8000,
       resources: { cpu: 0.5, memory: '128Mi' },
-      verify: { latencyBudget: '1s', startupBudget: '30s', sourceCheck: true },
+      verify: { latencyBudget: '1s', startupBudget: '2m', sourceCheck: true },
       ...changes,
     };
     const deployment = { workflowId: `wf-${this.name}`, runId: 'run' };
