@@ -5,7 +5,8 @@ import { readIndex, resolveArtifact } from '../../platform/archive/artifacts.js'
 import { contentDigest } from '../../platform/archive/content.js';
 import { digestLayer, planLayers } from '../../platform/images/layers.js';
 import { zip } from '../support/models.js';
-import { sha256, TestStore } from '../storage/store.js';
+import { TestStore } from '../storage/store.js';
+import { sha256 } from '../storage/sums.js';
 import { rawZip } from './zips.js';
 
 describe('an artifact that any S3 client put', () => {

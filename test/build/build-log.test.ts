@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { openBuildLog, readBuildLog } from '../../platform/images/build-log.js';
 import type { Storage } from '../../platform/storage/index.js';
 import { s3Storage } from '../../platform/storage/s3.js';
-import { testStack } from '../support/stack.js';
+import { testS3 } from '../storage/store.js';
+import { untilTrue } from '../support/until.js';
 
 describe('a build log', () => {
   const deployment = () => ({ workflowId: `deploy/${randomUUID()}`, runId: randomUUID() });
-  const open = async (): Promise<Storage> => s3Storage((await testStack()).s3);
+  const open = async (): Promise<Storage> => s3Storage(await testS3());
 
   test('can be followed while it is written, and is whole at the end', async () => {
     const storage = await open();
@@ -18,7 +18,7 @@ describe('a build log', () => {
     const log = await openBuildLog(storage, ref);
     log.line('step 1');
     log.line('Größe');
-    await delay(2500);
+    await untilTrue(async () => (await readBuildLog(storage, ref)).next > 0, 60_000);
     const first = await readBuildLog(storage, ref);
     assert.equal(first.text, 'step 1\nGröße\n');
     log.line('step 2');
@@ -46,14 +46,18 @@ describe('a build log', () => {
     const storage = await open();
     const ref = deployment();
     let away = true;
+    let refused = 0;
     const failing = {
       stat: (key: string) => storage.stat(key),
-      put: (...put: Parameters<Storage['put']>) =>
-        away ? Promise.reject(new Error('storage is away')) : storage.put(...put),
+      put: (...put: Parameters<Storage['put']>) => {
+        if (!away) return storage.put(...put);
+        refused += 1;
+        return Promise.reject(new Error('storage is away'));
+      },
     } as Storage;
     const log = await openBuildLog(failing, ref);
     log.line('one');
-    await delay(1500);
+    await untilTrue(() => refused > 0, 60_000);
     log.line('two');
     await assert.rejects(log.close(), /storage is away/);
     away = false;

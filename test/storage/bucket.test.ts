@@ -4,10 +4,10 @@ import { describe, test } from 'node:test';
 import { Refused } from '../../contract/errors.js';
 import { connectS3 } from '../../platform/storage/connection.js';
 import { s3Storage } from '../../platform/storage/s3.js';
-import { testStack } from '../support/stack.js';
+import { testS3 } from './store.js';
 
 describe('the bucket that models lie in', () => {
-  const fresh = async () => ({ ...(await testStack()).s3, bucket: `t-${randomBytes(6).toString('hex')}` });
+  const fresh = async () => ({ ...(await testS3()), bucket: `t-${randomBytes(6).toString('hex')}` });
   const versions = async (config: Awaited<ReturnType<typeof fresh>>) =>
     (await connectS3(config).client.getBucketVersioning(config.bucket)).Status;
 

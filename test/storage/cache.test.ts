@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { hexOf, type Digest } from '../../contract/names.js';
 import { openCache, type Cache } from '../../platform/cache.js';
-import { sha256 } from './store.js';
+import { sha256 } from './sums.js';
 
 describe('the cache', () => {
   let path: string;

@@ -1,11 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import pLimit from 'p-limit';
 import type { ArtifactKind } from '../../contract/api.js';
-import { digestOf, type Digest } from '../../contract/names.js';
 import type { ObjectVersion, Progress } from '../../contract/pipeline.js';
 import { ArchiveLimits, type Stack } from '../../contract/stack.js';
 import type { ArchiveDeps, Watch } from '../../platform/archive/artifacts.js';
@@ -16,6 +15,9 @@ import { s3Storage } from '../../platform/storage/s3.js';
 import { listVersions } from '../../platform/storage/versions.js';
 import { testStack } from '../support/stack.js';
 import { FaultyProxy } from './faulty-proxy.js';
+
+/** The run's S3, which is all that tests of storage need of its stack. They make buckets of their own in it. */
+export const testS3 = async (): Promise<Stack['s3']> => (await testStack()).s3;
 
 /** A model store of its own: a bucket on the stack's S3, reached through a proxy that can break, and a cache folder. */
 export class TestStore {
@@ -33,7 +35,7 @@ export class TestStore {
   ) {}
 
   static async open(options: { versions?: boolean; cacheBytes?: number } = {}): Promise<TestStore> {
-    const direct = { ...(await testStack()).s3, bucket: `t-${randomBytes(6).toString('hex')}` };
+    const direct = { ...(await testS3()), bucket: `t-${randomBytes(6).toString('hex')}` };
     if (options.versions ?? true) await ensureBucket(direct);
     else await connectS3(direct).client.makeBucket(direct.bucket);
     const proxy = await FaultyProxy.start(new URL(direct.endpoint));
@@ -81,7 +83,3 @@ export class TestStore {
     await client.removeBucket(bucket);
   }
 }
-
-export const sha256 = (bytes: Buffer): Digest => digestOf(createHash('sha256').update(bytes).digest('hex'));
-export const md5 = (bytes: Buffer, encoding: 'hex' | 'base64'): string =>
-  createHash('md5').update(bytes).digest(encoding);

@@ -13,7 +13,8 @@ import {
   startUpload,
 } from '../../platform/storage/uploads.js';
 import { zip } from '../support/models.js';
-import { md5, sha256, TestStore } from './store.js';
+import { TestStore } from './store.js';
+import { md5, sha256 } from './sums.js';
 
 describe('an upload', () => {
   let store: TestStore;
