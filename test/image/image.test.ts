@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
 import Docker from 'dockerode';
 import { execa } from 'execa';
 import { engineLines } from '../../platform/images/build/engine-stream.js';
@@ -13,6 +14,7 @@ import { createRegistry } from '../../platform/images/registry.js';
 import { engineOptions } from '../../platform/targets/engine.js';
 import type { Stack } from '../../contract/stack.js';
 import { testStack } from '../support/stack.js';
+import { makeNamespace } from '../support/temporal-namespace.js';
 import { until } from '../support/until.js';
 import { serverPort } from '../support/ports.js';
 
@@ -25,6 +27,8 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
   let folder: string;
   let name: string;
   let digest: string;
+  /** Its workers' own: in the stack's they would take other tests' tasks, which a container cannot do. */
+  const namespace = `image-${randomBytes(3).toString('hex')}`;
   const containers: Docker.Container[] = [];
 
   before(async () => {
@@ -35,6 +39,9 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     const key = join(folder, 'key');
     await writeFile(key, randomBytes(32).toString('base64'), { mode: 0o400 });
     await chown(key, 65532, 65532);
+    const connection = await Connection.connect({ address: stack.temporal.address });
+    await makeNamespace(new Client({ connection, namespace }), namespace);
+    await connection.close();
     const file = join(folder, 'image.tar');
     const { stdout, stderr, exitCode } = await image('--base', 'debian', '--output', file, '--json');
     assert.equal(exitCode, 0, stderr);
@@ -84,7 +91,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
         if (!State.Running) assert.fail(await logs(container));
         const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => null);
         return answer?.status === 200 || null;
-      });
+      }, 180_000);
     const { Config } = await container.inspect();
     assert.equal(Config.User, '65532:65532');
     await container.stop({ t: 20 });
@@ -97,7 +104,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
   ];
   for (const [what, encryption] of workers)
     test(what, async () => {
-      const temporal = { ...stack.temporal, encryption };
+      const temporal = { ...stack.temporal, namespace, encryption };
       const container = await run('dist/workers/main.js', { workerMetrics: undefined, temporal });
       await until(async () => {
         const { State } = await container.inspect();
@@ -107,7 +114,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
         stream.resume();
         await new Promise((resolve) => stream.once('end', resolve));
         return (await asked.inspect()).ExitCode === 0 || null;
-      });
+      }, 180_000);
       await container.stop({ t: 40 });
       assert.equal((await container.inspect()).State.ExitCode, 0, await logs(container));
     });

@@ -36,7 +36,9 @@ describe("a worker's metrics", { timeout: 300_000 }, () => {
   test('an address that is taken ends the worker, which says so', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-metrics-'));
     const { workerMetrics, ...stack } = await testStack();
-    const second = await WorkerProcess.start(folder, { ...stack, workerMetrics });
+    // Not the stack's, whose tasks it must not take before it ends.
+    const temporal = { ...stack.temporal, namespace: 'of-nobody' };
+    const second = await WorkerProcess.start(folder, { ...stack, temporal, workerMetrics });
     try {
       assert.equal(await second.ended(), 1);
       assert.match(
