@@ -11,14 +11,8 @@ import { testServer } from './temporal-test-server.js';
 // Gets the tools that take minutes to build, before the tests: those have time limits, and what they do is not seen.
 // What cannot be got is told here, and fails the tests that need it.
 const clusters: Tool[] = (await whyNoCluster()) === null ? [tools.kube, kwok, helm] : [];
-const wanted: Tool[] = [
-  ...clusters.slice(0, 1),
-  tools.temporal,
-  tools.minio,
-  ...clusters.slice(1),
-  distribution3Tool,
-  testServer,
-];
+// What every stack waits for comes first: one without a cluster is up, and tested on, while the others are made.
+const wanted: Tool[] = [tools.temporal, tools.minio, ...clusters, distribution3Tool, testServer];
 // Each build uses all processors and much memory.
 const turn = pLimit(2);
 await Promise.all(wanted.map((tool) => turn(() => prepare(tool))));
