@@ -51,7 +51,8 @@ describe('processes of the stack', () => {
 
 describe('ports of the stack', () => {
   test('preferred ones when they are free, others when they are taken, the same ones again', async () => {
-    let base = randomInt(10_000, 15_000);
+    // Apart from those of stacks, one of which may be starting now.
+    let base = randomInt(20_000, 29_000);
     while (!(await Promise.all(portNames.map((_name, index) => isFree(base + index)))).every(Boolean))
       base += 100;
     process.env['SLIPWAY_PORT_BASE'] = String(base);
