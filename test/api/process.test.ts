@@ -51,14 +51,14 @@ describe('the API and gateway process', () => {
       () => false,
     );
 
-  test('starts while every server behind it is away', { timeout: 90_000 }, async () => {
+  test('starts while every server behind it is away', { timeout: 300_000 }, async () => {
     while (!(await answers(stack.api)) || !(await answers(stack.gateway))) {
       assert.equal(child.exitCode, null, log);
       await delay(100);
     }
   });
 
-  test('ends in order on SIGTERM, and has logged no secret', { timeout: 60_000 }, async () => {
+  test('ends in order on SIGTERM, and has logged no secret', { timeout: 180_000 }, async () => {
     const headers = { authorization: `Bearer ${stack.token}` };
     assert.equal((await fetch(`${stack.api}/api/v1/services`, { headers })).status, 503);
     assert.equal((await fetch(`${stack.api}/api/v1/services`)).status, 401);

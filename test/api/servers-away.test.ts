@@ -30,16 +30,16 @@ describe('while every server behind it is away, the API', () => {
     assert.match(message, /PostgreSQL at 127\.0\.0\.1:\d+ is away.*slipway doctor/);
   });
 
-  test('names the object storage', { timeout: 60_000 }, async () => {
+  test('names the object storage', { timeout: 180_000 }, async () => {
     const message = await refusal(api.client.call('listArtifacts', { params: { model: 'iris' } }));
     assert.match(message, /object storage at 127\.0\.0\.1:\d+ is away/);
   });
 
-  test('names Temporal, within seconds', { timeout: 60_000 }, async () => {
+  test('names Temporal, within seconds', { timeout: 180_000 }, async () => {
     const began = Date.now();
     const message = await refusal(api.client.call('deploy', { body: { model: 'iris' } }));
     assert.match(message, /Temporal at 127\.0\.0\.1:\d+ does not answer/);
-    assert.ok(Date.now() - began < 15_000, `after ${Date.now() - began} ms`);
+    assert.ok(Date.now() - began < 60_000, `after ${Date.now() - began} ms`);
     for (const call of ['getDeployment', 'cancel'] as const)
       assert.match(
         await refusal(api.client.call(call, { params: { id: 'x' }, body: {} } as never)),
@@ -52,7 +52,7 @@ describe('while every server behind it is away, the API', () => {
     assert.match(await refusal(call), /gateway at 127\.0\.0\.1:\d+ is away/);
   });
 
-  test('tells a server that hangs from one that answers', { timeout: 60_000 }, async () => {
+  test('tells a server that hangs from one that answers', { timeout: 180_000 }, async () => {
     const sockets: Socket[] = [];
     const hanging = createServer((socket) => void sockets.push(socket));
     hanging.listen(0, '127.0.0.1');

@@ -30,10 +30,10 @@ test('an engine that is killed in the middle of a build is a passing fault, and 
   const build = await world.prepare({ files: await sourceThatRuns(sleepFor(seconds)) });
   const running = build.run();
   running.catch(() => undefined);
-  await untilTrue(async () => (await sleepers(seconds)).length > 0, 60_000);
+  await untilTrue(async () => (await sleepers(seconds)).length > 0, 180_000);
   await engine.down('SIGKILL');
   await assert.rejects(running, (error: unknown) => !(error instanceof SlipwayError));
-  await untilTrue(async () => (await sleepers(seconds)).length === 0, 60_000);
+  await untilTrue(async () => (await sleepers(seconds)).length === 0, 180_000);
   await engine.up();
   assert.deepEqual(await world.left(build.repository), []);
 });

@@ -18,10 +18,10 @@ test('cancelling stops the build in the engine and leaves nothing', async (t) =>
   });
   const running = build.run();
   running.catch(() => undefined);
-  await untilTrue(() => isRunning(seconds), 60_000);
+  await untilTrue(() => isRunning(seconds), 180_000);
   stop.abort(new Error('cancelled by the test'));
   await assert.rejects(running, /cancelled by the test/);
-  await untilTrue(async () => !(await isRunning(seconds)), 60_000);
+  await untilTrue(async () => !(await isRunning(seconds)), 180_000);
   assert.deepEqual(await world.left(build.repository), []);
   assert.deepEqual(await world.registry.listTags(build.repository), []);
 });
@@ -36,10 +36,10 @@ test('a worker that is killed in the middle of a build leaves no container and n
     { stdio: 'inherit' },
   );
   t.after(() => void child.kill('SIGKILL'));
-  await untilTrue(() => isRunning(seconds), 60_000);
+  await untilTrue(() => isRunning(seconds), 180_000);
   child.kill('SIGKILL');
   await once(child, 'exit');
-  await untilTrue(async () => !(await isRunning(seconds)), 60_000);
+  await untilTrue(async () => !(await isRunning(seconds)), 180_000);
   const tag = `slipway-build/${world.stack.name}:${model}.r1`;
   await cleanupBuild(world.docker, tag);
   assert.deepEqual(await world.left(model), []);
@@ -53,10 +53,10 @@ test('undoing the build of a worker that was given up stops it', async (t) => {
   });
   const running = build.run();
   running.catch(() => undefined);
-  await untilTrue(() => isRunning(seconds), 60_000);
+  await untilTrue(() => isRunning(seconds), 180_000);
   await cleanupBuild(world.docker, build.tag);
   await assert.rejects(running);
-  await untilTrue(async () => !(await isRunning(seconds)), 60_000);
+  await untilTrue(async () => !(await isRunning(seconds)), 180_000);
   assert.deepEqual(await world.left(build.repository), []);
 });
 

@@ -150,7 +150,7 @@ export class BuildWorld {
     const port = Number(NetworkSettings.Ports['8000/tcp']?.[0]?.HostPort);
     for (let tries = 0; (await status(port, '/readyz')) !== 200; tries++) {
       const { State } = await container.inspect();
-      if (!State.Running || tries > 300)
+      if (!State.Running || tries > 1_200)
         throw new Error(`never ready: ${String(await container.logs({ stdout: true, stderr: true }))}`);
       await delay(100);
     }
