@@ -6,6 +6,7 @@ import type { Progress } from '../../contract/pipeline.js';
 import { ociManifest } from '../../platform/images/manifest.js';
 import { findSourceImage } from '../../platform/images/source-image.js';
 import { examplesFolder } from '../support/models.js';
+import { irisImage } from './iris.js';
 import { BuildWorld } from './world.js';
 
 const example = (path: string): Promise<Buffer> => readFile(join(examplesFolder(), path));
@@ -29,7 +30,7 @@ test('a python-class source becomes an image that answers predictions, and is bu
   assert.ok(found.manifest.layers.every(({ mediaType }) => mediaType.startsWith('application/vnd.oci.')));
   assert.deepEqual((await world.registry.listTags(build.repository)).length, 1);
 
-  const again = await world.prepare({ files, model: build.repository.slice('slipway/'.length) });
+  const again = await world.prepare({ files, model: build.repository.slice('built/'.length) });
   assert.deepEqual(again.key, build.key);
   assert.deepEqual(await again.run(), image, 'what is there already is not built');
 
@@ -44,14 +45,7 @@ test('a python-class source becomes an image that answers predictions, and is bu
 
 test('a scikit-learn model is served with the requirements that its source pins', async (t) => {
   const world = await BuildWorld.open(t);
-  const build = await world.prepare({
-    files: {
-      'requirements.txt': await example('iris/source/requirements.txt'),
-      'slipway.yaml': await example('iris/source/slipway.yaml'),
-    },
-    weights: ['model.joblib'],
-  });
-  const image = await build.run();
+  const image = await irisImage(world);
   const weights = { 'model.joblib': await example('iris/weights/model.joblib') };
   const { ask } = await world.serve(t, image, weights, ['SLIPWAY_ALLOW_PICKLE=1']);
   assert.deepEqual(await ask('/predict', { input: [[5.1, 3.5, 1.4, 0.2]] }), { output: [0] });

@@ -11,6 +11,7 @@ import { parseDeployInput, type ServeSpec } from '../../contract/deploy.js';
 import { digestOf, type ImageRef } from '../../contract/names.js';
 import type { Progress } from '../../contract/pipeline.js';
 import type { BuildConfig, Stack } from '../../contract/stack.js';
+import { untag } from '../../platform/images/build/base.js';
 import type { Watch } from '../../platform/images/index.js';
 import { engineLines } from '../../platform/images/build/engine-stream.js';
 import { createRegistry } from '../../platform/images/registry.js';
@@ -36,18 +37,22 @@ export type Wanted = {
 /** The running stack's engine and registry, and builds on them whose traces go when the test ends. */
 export class BuildWorld {
   readonly lines: string[] = [];
+  readonly docker: Docker;
 
   private constructor(
     readonly stack: Stack,
-    readonly docker: Docker,
     private readonly folder: string,
-  ) {}
+  ) {
+    this.docker = new Docker(engineOptions(stack.docker));
+  }
 
   /** On the test run's stack, or with another engine or registry in its place. */
   static async open(t: Pick<TestContext, 'after'>, change: Partial<Stack> = {}): Promise<BuildWorld> {
-    const stack = { ...(await testStack()), ...change };
+    const shared = await testStack();
+    // By another name: the stack's census is not to wonder what builds of nobody have on the engine.
+    const stack = { ...shared, name: `builds-of-${shared.name}`, ...change };
     const folder = await mkdtemp(join(tmpdir(), 'slipway-build-test-'));
-    const world = new BuildWorld(stack, new Docker(engineOptions(stack.docker)), folder);
+    const world = new BuildWorld(stack, folder);
     t.after(() => rm(folder, { recursive: true, force: true }));
     return world;
   }
@@ -76,7 +81,8 @@ export class BuildWorld {
     const source = { model, digest } as Parameters<typeof sourceImageKey>[0]['source'];
     const inputs = { base: this.stack.base, source, spec };
     const key = sourceImageKey(inputs);
-    const repository = `slipway/${model}`;
+    // Outside the names that Slipway gives its images, for the same reason.
+    const repository = `built/${model}`;
     const tag = temporaryTag(this.stack.name, { service: wanted.service ?? model, token: 1 });
     const watch: Watch = {
       onProgress: wanted.onProgress ?? (() => undefined),
@@ -119,8 +125,20 @@ export class BuildWorld {
     const options = { fromImage: `${registry}/${image.repository}`, tag: image.digest };
     const stream = await this.docker.createImage({ username, password, serveraddress: registry }, options);
     for await (const _ of engineLines(stream));
-    t.after(() => this.docker.getImage(reference).remove({ force: true }));
-    return reference;
+    // Others may have pulled the same, and remove it under its digest: it stays as long as it has this name.
+    const own = { repo: `slipway-test/${randomBytes(5).toString('hex')}`, tag: 'pulled' };
+    try {
+      await this.docker.getImage(reference).tag(own);
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode === 404) return await this.pull(t, image);
+      throw error;
+    }
+    const name = `${own.repo}:${own.tag}`;
+    t.after(async () => {
+      await untag(this.docker, reference);
+      await untag(this.docker, name);
+    });
+    return name;
   }
 
   /** Runs an image as a replica would be run, with weights mounted, and answers how to ask it. */

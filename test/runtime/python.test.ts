@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { execa } from 'execa';
+import { irisImage } from '../build/iris.js';
 import { BuildWorld } from '../build/world.js';
 import { examplesFolder } from '../support/models.js';
 
@@ -30,14 +31,12 @@ async function here(): Promise<{ exitCode: number; output: string }> {
 /** In an image that Slipway builds: with the very packages, user and file system that models are served with. */
 async function inImage(t: TestContext): Promise<{ exitCode: number; output: string }> {
   const world = await BuildWorld.open(t);
-  const build = await world.prepare({
-    model: 'slipway-runtime-tests',
-    files: { 'k8s_api_model.py': 'class k8s_api_model:\n  pass\n', 'requirements.txt': 'numpy\n' },
-  });
-  const reference = await world.pull(t, await build.run());
+  // Has numpy.
+  const reference = await world.pull(t, await irisImage(world));
   const container = await world.docker.createContainer({
     Image: reference,
-    Entrypoint: ['/opt/slipway/venv/bin/python'],
+    // That of the example's weights: servers under test load others.
+    Entrypoint: ['env', '-u', 'SLIPWAY_LOAD', '/opt/slipway/venv/bin/python'],
     Cmd: unittest,
     WorkingDir: '/tests',
     HostConfig: {
