@@ -23,7 +23,6 @@ describe('which cluster a stack has', () => {
   let env: NodeJS.ProcessEnv;
   const stackFile = (): Promise<Stack> => loadStack(join(root, 'stack.json'));
   before(async () => {
-    await repair();
     first = await testCluster();
     root = join(await mkdtemp(join(tmpdir(), 'slipway-clusters-')), 'home');
     env = {
