@@ -15,7 +15,7 @@ test('weights much larger than memory are uploaded by a client that stays small'
   const cache = { path: store.cache.path, maxBytes: 2 ** 40 };
   const api = await TestApi.start({ ...(await testStack()), s3: store.direct, cache });
   t.after(() => api.close());
-  const size = 400 * mebibyte;
+  const size = 240 * mebibyte;
   const archive = new ZipFile();
   archive.addReadStream(noiseStream(size), 'large.bin', { compress: false });
   archive.end();
