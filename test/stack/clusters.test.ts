@@ -14,7 +14,6 @@ import { findOwned } from '../../infra/local/processes.js';
 import { loadStack } from '../../platform/stack.js';
 import { testCluster, type TestCluster } from '../support/cluster.js';
 import { slipway, up } from './cli.js';
-import { repair } from '../support/harm.js';
 
 /** A second stack on the machine, beside the one of the run which has a cluster. */
 describe('which cluster a stack has', () => {

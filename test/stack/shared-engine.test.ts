@@ -18,7 +18,6 @@ import { engineLines } from '../../platform/images/build/engine-stream.js';
 import { loadStack } from '../../platform/stack.js';
 import { testStack } from '../support/stack.js';
 import { slipway, up } from './cli.js';
-import { repair } from '../support/harm.js';
 
 /** A second stack, on the engine of the first: what two people on one machine have. */
 describe('a stack on an engine that others use too', () => {
