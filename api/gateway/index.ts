@@ -8,6 +8,7 @@ import type { Catalog } from '../../platform/catalog/index.js';
 import { PassingBody } from './body.js';
 import { RouteFollower } from './follower.js';
 import { forward, NoReplica, NoRoute, type Outcome } from './forward.js';
+import { lingering } from './lingering.js';
 import { GatewayMetrics } from './metrics.js';
 import { answerProblem } from './problems.js';
 import { recallRoutes } from './remembered.js';
@@ -57,14 +58,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const app = createApp(options, table, follower, counts);
   await follower.start(startPatience);
   reporter.start();
+  const closeLingering = lingering(app.server);
   const url = await app.listen(listen);
   return {
     url,
     async close() {
-      // Connections that become idle while others are still answered would be kept open for their next request.
-      const idle = setInterval(() => app.server.closeIdleConnections(), 50);
+      const closing = setInterval(closeLingering, 50);
       await app.close();
-      clearInterval(idle);
+      clearInterval(closing);
       await reporter.stop();
       await follower.stop();
       await table.close();
