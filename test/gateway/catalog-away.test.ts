@@ -3,12 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TrafficFigures } from '../../contract/traffic.js';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
-import { OwnPostgres } from '../catalog/own-postgres.js';
+import { OwnPostgres } from '../support/own-postgres.js';
 import { Traffic } from '../support/traffic.js';
 import { untilTrue } from '../support/until.js';
 import { acknowledged, routeTo, TestGateway, Upstream } from './fixtures.js';
+import { GatewayWorld } from './world.js';
 
 describe('the gateway without the catalog', () => {
   let server: OwnPostgres;
@@ -133,5 +135,73 @@ describe('the gateway without the catalog', () => {
     assert.equal(await anew.output('iris'), 'one');
     await anew.close();
     await gateway.start();
+  });
+});
+
+describe('weights and figures without the catalog', () => {
+  let server: OwnPostgres;
+  let world: GatewayWorld;
+  before(async () => {
+    server = await OwnPostgres.start();
+    world = await GatewayWorld.open({
+      database: { url: await server.database('away'), drop: () => server.close() },
+    });
+  });
+  after(() => world.close());
+
+  async function outputs(service: string, count: number): Promise<string[]> {
+    const answers: string[] = [];
+    while (answers.length < count) answers.push(String(await world.gateway.output(service)));
+    return answers;
+  }
+  const figuresOf = (service: string): Promise<TrafficFigures> =>
+    world.catalog.trafficOf(service, `${service}.r1`);
+  async function counted(service: string, requests: number): Promise<void> {
+    await untilTrue(async () => (await figuresOf(service)).requests >= requests);
+    // More of them would come with the next report.
+    await delay(1_200);
+    assert.equal((await figuresOf(service)).requests, requests);
+  }
+
+  test('the division is remembered while the catalog is away', async () => {
+    const service = world.service();
+    const fresh = await world.upstream('new');
+    await world.route(service, (await world.upstream('old')).url);
+    const { release } = await world.weigh(service, 20, [fresh.url]);
+    await world.gateway.stop();
+    await server.kill();
+    await world.gateway.start();
+    assert.equal((await outputs(service, 100)).filter((output) => output === 'new').length, 20);
+    const response = await fetch(`${world.gateway.url}/v1/models/${service}`);
+    assert.match(await response.text(), new RegExp(`"release":"${release}","replicas":1,"weight":20`));
+    await server.restart();
+    await untilTrue(async () => (await world.catalog.livingGateways()).length > 0);
+  });
+
+  test('while PostgreSQL is away nothing is lost and no request waits; a new run adds to the old one', async () => {
+    const service = world.service();
+    await world.route(service, (await world.upstream('one')).url);
+    await world.gateway.output(service);
+    await counted(service, 1);
+    world.gateway.log.length = 0;
+    await server.kill();
+    for (let count = 0; count < 60; count += 1) {
+      const asked = performance.now();
+      await world.gateway.output(service);
+      assert.ok(performance.now() - asked < 1_000);
+      await delay(50);
+    }
+    // The last of them have been taken for a report that failed.
+    await delay(1_500);
+    assert.equal(world.gateway.log.filter((line) => line.includes('reporting figures')).length, 1);
+    await server.restart();
+    await counted(service, 61);
+    await world.gateway.output(service);
+    // Its last report goes out before it ends.
+    await world.gateway.stop();
+    assert.equal((await figuresOf(service)).requests, 62);
+    await world.gateway.start();
+    await world.gateway.output(service);
+    await counted(service, 63);
   });
 });

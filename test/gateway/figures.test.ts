@@ -19,7 +19,6 @@ describe('the gateway counts what it sends to each release', () => {
     service = world.service();
   });
 
-  const live = (): Promise<TrafficFigures> => world.catalog.trafficOf(service, `${service}.r1`);
   async function counted(requests: number, release = `${service}.r1`): Promise<TrafficFigures> {
     await untilTrue(async () => (await world.catalog.trafficOf(service, release)).requests >= requests);
     // More of them would come with the next report.
@@ -46,11 +45,23 @@ describe('the gateway counts what it sends to each release', () => {
     });
     await world.route(service, (await world.upstream('one')).url);
     const { release } = await world.weigh(service, 25, [slow.url]);
-    for (let count = 0; count < 40; count += 1) await world.gateway.output(service);
+    const took: Record<string, number[]> = { one: [], slow: [] };
+    for (let count = 0; count < 40; count += 1) {
+      const asked = performance.now();
+      const output = String(await world.gateway.output(service));
+      took[output]!.push(performance.now() - asked);
+    }
     const [first, second] = [await counted(30), await counted(10, release)];
     assert.deepEqual([first.failures, second.failures], [0, 0]);
-    assert.ok(latencyAt(second, 50)! >= 150 && latencyAt(second, 50)! < 600, `${latencyAt(second, 50)} ms`);
-    assert.ok(latencyAt(first, 50)! < 150, `${latencyAt(first, 50)} ms`);
+    for (const [figures, times] of [
+      [first, took.one!],
+      [second, took.slow!],
+    ] as const) {
+      // Buckets end a fifth above where they begin, and the client's own time is a little more.
+      const [median, latency] = [times.toSorted((a, b) => a - b)[times.length / 2]!, latencyAt(figures, 50)!];
+      assert.ok(latency <= median * 1.2, `${latency} ms, to the client ${median}`);
+    }
+    assert.ok(latencyAt(second, 1)! >= 150, `${latencyAt(second, 1)} ms`);
     const text = await (await fetch(`${world.gateway.url}/metrics`)).text();
     const [, seconds] = new RegExp(`_seconds_sum.*release="${release}"} ([\\d.]+)`).exec(text) ?? [];
     assert.ok(Number(seconds) >= 1.5, `${seconds} s of ten requests`);
@@ -123,33 +134,10 @@ describe('the gateway counts what it sends to each release', () => {
     assert.equal((await world.catalog.trafficOf(service, release)).requests, 0);
   });
 
-  test('while PostgreSQL is away nothing is lost and no request waits; a new run adds to the old one', async () => {
-    await world.route(service, (await world.upstream('one')).url);
-    await world.gateway.output(service);
-    await counted(1);
-    world.gateway.log.length = 0;
-    await world.server.kill();
-    for (let count = 0; count < 60; count += 1) {
-      const asked = performance.now();
-      await world.gateway.output(service);
-      assert.ok(performance.now() - asked < 1_000);
-      await delay(50);
-    }
-    // The last of them have been taken for a report that failed.
-    await delay(1_500);
-    assert.equal(world.gateway.log.filter((line) => line.includes('reporting figures')).length, 1);
-    await world.server.restart();
-    await counted(61);
-    await world.gateway.output(service);
-    // Its last report goes out before it ends.
-    await world.gateway.stop();
-    assert.equal((await live()).requests, 62);
-    await world.gateway.start();
-    await world.gateway.output(service);
-    await counted(63);
-  });
-
   test('metrics tell of releases in routes, by service, release and status', async () => {
+    // Counts nothing yet.
+    await world.gateway.stop();
+    await world.gateway.start();
     await world.route(service, (await world.upstream('one')).url);
     const { release } = await world.weigh(service, 50, [(await answering(500)).url]);
     for (let count = 0; count < 4; count += 1) await world.gateway.predict(service);

@@ -129,7 +129,7 @@ export async function routeTo(catalog: Catalog, service: string, urls: string[])
 }
 
 /** Waits as a deployment does: until every living gateway serves the version. */
-export async function acknowledged(catalog: Catalog, version: number, budget = 10_000): Promise<void> {
+export async function acknowledged(catalog: Catalog, version: number, budget = 60_000): Promise<void> {
   await untilTrue(async () => {
     const living = await catalog.livingGateways();
     return living.length > 0 && living.every((gateway) => gateway.version >= version);

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Traffic } from '../support/traffic.js';
-import { untilTrue } from '../support/until.js';
-import { acknowledged, type Upstream } from './fixtures.js';
+import { type Upstream } from './fixtures.js';
 import { GatewayWorld } from './world.js';
 
 describe('the traffic is divided by weight', () => {
@@ -106,42 +104,5 @@ describe('the traffic is divided by weight', () => {
     const response = await world.gateway.predict(service);
     assert.equal(response.status, 502);
     assert.deepEqual([cutting.requests.length, old.requests.length], [1, 0]);
-  });
-
-  test('weights, undo and shift under 100 requests a second: none is lost', async () => {
-    const ask = async (): Promise<string> => String(await world.gateway.output(service));
-    const traffic = await Traffic.during(ask, 100, async () => {
-      const { grant } = await world.weigh(service, 10, [fresh.url]);
-      await delay(300);
-      const { undo } = await world.weigh(service, 50, [fresh.url], grant);
-      await delay(300);
-      await undo();
-      // Acknowledged: nothing is in flight to it any more.
-      const before = fresh.requests.length;
-      await fresh.kill();
-      await delay(300);
-      assert.equal(fresh.requests.length, before);
-      const third = await world.upstream('third');
-      await world.weigh(service, 30, [third.url]);
-      await delay(300);
-      const { version } = await world.route(service, third.url);
-      await acknowledged(world.catalog, version);
-      await old.kill();
-      await delay(300);
-    });
-    assert.deepEqual(traffic.failures, []);
-    assert.deepEqual([...traffic.answers.keys()].toSorted(), ['new', 'old', 'third']);
-  });
-
-  test('the division is remembered while the catalog is away', async () => {
-    const { release } = await world.weigh(service, 20, [fresh.url]);
-    await world.gateway.stop();
-    await world.server.kill();
-    await world.gateway.start();
-    assert.equal(countOf(await outputs(100), 'new'), 20);
-    const response = await fetch(`${world.gateway.url}/v1/models/${service}`);
-    assert.match(await response.text(), new RegExp(`"release":"${release}","replicas":1,"weight":20`));
-    await world.server.restart();
-    await untilTrue(async () => (await world.catalog.livingGateways()).length > 0);
   });
 });

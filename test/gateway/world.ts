@@ -2,7 +2,7 @@ import type { Grant, Route } from '../../contract/pipeline.js';
 import type { Catalog } from '../../platform/catalog/index.js';
 import { postgresCatalog } from '../../platform/catalog/postgres.js';
 import { grantTo, weighUnder } from '../catalog/fixtures.js';
-import { OwnPostgres } from '../catalog/own-postgres.js';
+import { makeDatabase, type TestDatabase } from '../support/database.js';
 import { acknowledged, routeTo, TestGateway, Upstream } from './fixtures.js';
 
 /** A gateway with a catalog of its own, for one test file. */
@@ -11,23 +11,26 @@ export class GatewayWorld {
   private services = 0;
 
   private constructor(
-    readonly server: OwnPostgres,
+    private readonly database: TestDatabase,
     readonly catalog: Catalog,
     readonly gateway: TestGateway,
   ) {}
 
-  static async open(options: { bodyLimit?: number; answerTimeout?: number } = {}): Promise<GatewayWorld> {
-    const server = await OwnPostgres.start();
-    const catalog = await postgresCatalog(await server.database('gateway'));
+  static async open({
+    database: given,
+    ...options
+  }: { bodyLimit?: number; answerTimeout?: number; database?: TestDatabase } = {}): Promise<GatewayWorld> {
+    const database = given ?? (await makeDatabase());
+    const catalog = await postgresCatalog(database.url);
     const gateway = await TestGateway.start({ catalog: async () => catalog, ...options });
-    return new GatewayWorld(server, catalog, gateway);
+    return new GatewayWorld(database, catalog, gateway);
   }
 
   async close(): Promise<void> {
     await this.gateway.close();
     await Promise.all(this.upstreams.map((upstream) => upstream.kill()));
     await this.catalog.close();
-    await this.server.close();
+    await this.database.drop();
   }
 
   /** A name that no test has used. */

@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { Context } from '@temporalio/activity';
 import { SlipwayError } from '../../contract/errors.js';
 import { describeEffect, type JournalEntry } from '../../contract/journal.js';
 import type { ServeSpec } from '../../contract/deploy.js';
@@ -10,7 +11,7 @@ export type Container = { name: string; service: string; token: number; release:
 
 /** Everything that deployments change, in memory; each service is deployed from the model of its own name. */
 export class MemoryWorld {
-  readonly catalog = new MemoryCatalog();
+  readonly catalog = new MemoryCatalog(serverNow);
   readonly containers = new Map<string, Container>();
   readonly manifests = new Map<Digest, ImageRef>();
   /** Tag to the image it names. */
@@ -63,7 +64,7 @@ export class MemoryWorld {
 
   /** A service as an earlier, successful deployment of what is uploaded leaves it. */
   async serve(service: string): Promise<void> {
-    const deployment = { workflowId: `earlier deployment of ${service}`, runId: 'earlier' };
+    const deployment = { workflowId: `earlier deployment of ${service}`, runId: randomUUID() };
     const token = await this.catalog.openGrant(service, deployment, 0);
     const grant = { service, token, deployment };
     const [sourceImage, image] = [this.sourceImage(service), this.image(service)];
@@ -73,6 +74,8 @@ export class MemoryWorld {
     const release = releaseId(service, token);
     const name = `slipway-${release}-0`;
     this.containers.set(name, { name, service, token, release });
+    const previous = await this.catalog.getRoute(service);
+    await this.catalog.recordEffect(grant, { kind: 'route', key: 'route', release, previous });
     await this.catalog.shift(
       grant,
       {
@@ -166,6 +169,9 @@ export class MemoryWorld {
     return this.versions.get(model) ?? { source: 1, weights: 1 };
   }
 }
+
+/** The time of the Temporal server, which may skip some, as an activity knows it. */
+const serverNow = (): number => Context.current().info.currentAttemptScheduledTimestampMs;
 
 /** What every service runs with, unless its input says otherwise. */
 export const spec = {

@@ -8,22 +8,28 @@ import { execa } from 'execa';
 import pg from 'pg';
 import { nobody, unprivileged, type Folders } from '../../infra/local/components/postgres-user.js';
 import { postgresFolder } from '../../infra/local/tools/postgres.js';
-import { serverPort } from '../support/ports.js';
+import { serverPort } from './ports.js';
 
-/** A PostgreSQL server that belongs to one test file, to be stopped, killed and started again at will. */
+/** A PostgreSQL server that belongs to whoever starts it, to be stopped, killed and started again at will. */
 export class OwnPostgres {
   private child: ChildProcess | null = null;
 
   private constructor(
     private readonly folders: Folders,
     readonly port: number,
+    private readonly settings: Record<string, string>,
   ) {}
 
-  static async start(): Promise<OwnPostgres> {
+  static async start(settings: Record<string, string> = {}): Promise<OwnPostgres> {
     const data = await mkdtemp(join(tmpdir(), 'slipway-postgres-'));
-    const server = new OwnPostgres({ program: await postgresFolder(), data }, await serverPort());
-    await server.initialise();
-    await server.restart();
+    const server = new OwnPostgres({ program: await postgresFolder(), data }, await serverPort(), settings);
+    try {
+      await server.initialise();
+      await server.restart();
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
     return server;
   }
 
@@ -71,7 +77,12 @@ export class OwnPostgres {
   private run(): ChildProcess {
     const { command, args, env } = unprivileged(this.folders, 'postgres', ({ data }) => [
       ...['-D', join(data, 'cluster'), '-p', String(this.port)],
-      ...['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=200'],
+      ...Object.entries({
+        listen_addresses: '127.0.0.1',
+        unix_socket_directories: '',
+        max_connections: '200',
+        ...this.settings,
+      }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ]);
     return spawn(command, args, { env: { ...process.env, ...env }, stdio: 'ignore' });
   }
