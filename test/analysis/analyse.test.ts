@@ -171,7 +171,7 @@ describe('the analysis of a canary step', { concurrency: 8 }, () => {
     const began = performance.now();
     await lab.run();
     const took = performance.now() - began;
-    assert.ok(took >= 180 && took < 5_000, `${took} ms`);
+    assert.ok(took >= 180 && took < 60_000, `${took} ms`);
   });
 
   test('of a paused step has no end, but fails all the same', async () => {

@@ -16,10 +16,9 @@ describe('who may push', () => {
   });
   after(() => server.stop());
 
-  test('a wrong password is named with repository and user, at once, and is not in the error', async () => {
+  test('a wrong password is named with repository and user, and is not in the error', async () => {
     const registry = server.client({ password: 'open sesame' });
     const source = await putSourceImage(server.client());
-    const began = Date.now();
     await assert.rejects(append(registry, source, { 'a.txt': noise(10) }), (error: unknown) => {
       assert.ok(error instanceof SlipwayError);
       assert.equal(error.type, 'PushFailed');
@@ -29,8 +28,18 @@ describe('who may push', () => {
       assert.ok(!told.includes('sesame') && !told.includes(Buffer.from('sesame').toString('base64')));
       return true;
     });
-    assert.ok(Date.now() - began < 4000);
     assert.ok(!inspect(registry, { depth: 10, showHidden: true }).includes('sesame'));
+  });
+
+  test('a wrong password is not tried again', async (t) => {
+    const front = await Front.before(server, (_, answer) =>
+      refuse(answer, 401, { 'www-authenticate': 'Basic realm="front"' }, 'UNAUTHORIZED'),
+    );
+    t.after(() => front.close());
+    const registry = server.client({ url: front.url, password: 'open sesame' });
+    await assert.rejects(registry.putBlob(repository, blobOf(noise(1)), watch()), { type: 'PushFailed' });
+    const tried = front.asked.filter(({ authorization }) => authorization);
+    assert.ok(tried.length <= 1, JSON.stringify(tried.map(({ method, path }) => [method, path])));
   });
 
   test('a user who may read but not write is told so', async () => {

@@ -32,7 +32,7 @@ describe('the disk of the registry is full', () => {
         );
         return true;
       });
-      assert.ok(Date.now() - began < 20_000);
+      assert.ok(Date.now() - began < 90_000);
     }
     assert.deepEqual(await server.manifests(repository), whole);
     assert.deepEqual(await registry.listTags(repository), []);

@@ -62,7 +62,7 @@ describe('a registry, or what stands before it, that says no', () => {
         server.client({ url: front.url }).putManifest(repository, Buffer.from('{}'), 'text/plain', 'tag'),
         /putting manifest "slipway\/sample:tag": the registry answered 500 \(UNKNOWN refused by the front\)/,
       );
-      assert.ok(Date.now() - began < 30_000);
+      assert.ok(Date.now() - began < 90_000);
       assert.ok(asked > 1 && asked < 10, `${asked} requests`);
       await assert.rejects(
         server.client({ url: front.url }).readBlob(repository, digest, AbortSignal.timeout(300)),

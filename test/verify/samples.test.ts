@@ -119,15 +119,16 @@ describe('judging samples on a replica', () => {
   });
 
   test('cancelled, it ends at once', async () => {
-    answer = async () => await sleep(5_000);
+    let end: () => void = () => undefined;
+    answer = async () => await new Promise<void>((resolve) => (end = resolve));
     const cancel = new AbortController();
     setTimeout(() => cancel.abort(new Error('cancelled')), 100);
-    const began = Date.now();
+    // It is not answered before that.
     await assert.rejects(
-      judgeSamples(url, { samples: [sample(0)], latencyBudget: '1s' }, watch(cancel.signal)),
+      judgeSamples(url, { samples: [sample(0)], latencyBudget: '1h' }, watch(cancel.signal)),
       /cancelled/,
     );
-    assert.ok(Date.now() - began < 1_000);
+    end();
   });
 });
 
