@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { CancelledFailure, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
@@ -7,37 +7,52 @@ import { greeterSource, greeterWeights } from '../support/models.js';
 import { stageActivities } from '../support/stages.js';
 import { withoutWorker } from '../support/without-worker.js';
 
+type Activity = (typeof stageActivities)[number] | 'checkSource';
+
+/** Where there is something to undo, or to stop, only when a source is new. */
+const ofNewSource: readonly Activity[] = ['buildSource', 'checkSource', 'pushImage'];
+
+/** What they change is no one's but the worker's: its cache. */
+const withoutEffect: readonly Activity[] = ['pin', 'downloadSource', 'downloadModel'];
+
 describe('a deployment cut off after an effect', () => {
   let yard: Shipyard;
   let model: string;
+  let worker: FaultWorker | undefined;
   let edition = 0;
+  // Before the stack's own worker comes back.
+  after(() => worker?.end('SIGTERM'));
   withoutWorker(async (opened) => {
     yard = opened;
     model = await yard.greeter('cut', { greeting: 'Stable' });
     await yard.ship({ model });
   });
+  before(async () => {
+    worker = await FaultWorker.start();
+  });
 
-  /** New source and weights, so that every stage has an effect to undo. */
-  async function change(): Promise<void> {
+  /** New weights, and a new source only where it takes one: everywhere else nothing has to be built. */
+  async function change(activity: Activity): Promise<void> {
     edition += 1;
-    await yard.put(model, 'source', await greeterSource({ 'note.txt': `${model} ${edition}` }));
+    const note = { 'note.txt': `${model} ${edition}` };
+    await yard.put(model, 'source', await greeterSource(ofNewSource.includes(activity) ? note : {}));
     await yard.put(model, 'weights', await greeterWeights({ greeting: `Edition ${edition}` }), '20260102');
   }
 
   async function whileHeld(
-    activity: (typeof stageActivities)[number] | 'checkSource',
+    activity: Activity,
     act: (handle: WorkflowHandle) => Promise<void>,
   ): Promise<void> {
-    await change();
-    const worker = await FaultWorker.start({ holdAfter: [activity] });
+    await change(activity);
+    await worker!.change({ holdAfter: [activity] });
     try {
       const handle = await yard.deploy({ model });
-      await worker.held(activity);
+      await worker!.held(activity);
       await act(handle);
       await stableAgain();
       await yard.assertNothingLeft();
     } finally {
-      await worker.end('SIGTERM');
+      await worker!.release();
     }
   }
 
@@ -63,6 +78,7 @@ describe('a deployment cut off after an effect', () => {
         );
         const { state, undo } = await yard.status(handle);
         assert.equal(state, 'cancelled');
+        assert.equal(undo.length > 0, !withoutEffect.includes(activity), JSON.stringify(undo));
         assert.ok(
           undo.every((step) => step.state === 'undone'),
           JSON.stringify(undo),

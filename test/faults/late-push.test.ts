@@ -15,24 +15,18 @@ describe('a push that arrives after its deployment was terminated and undone', (
   withoutWorker((opened) => (yard = opened));
 
   /**
-   * `first`, then a deployment of the same content whose worker is lost while the registry has not answered its manifest
-   * yet, then `next`. Only then does the manifest arrive.
+   * Deploys both models while the registry does not answer their manifests, and loses the worker. Their deployments are
+   * terminated and undone; only after `meanwhile` do the manifests arrive.
    */
-  const latePush = async (
-    model: string,
-    { first, next }: Record<'first' | 'next', () => Promise<unknown>>,
-  ): Promise<void> => {
-    const worker = await FaultWorker.start();
-    await first();
-    await worker.end('SIGTERM');
+  async function latePushes(models: string[], meanwhile: () => Promise<unknown>): Promise<void> {
     let arrive = () => undefined as void;
     const arrived = new Promise<void>((resolve) => (arrive = resolve));
-    let held = false;
+    const held = new Set<string>();
     const { url, username, password } = yard.stack.registry;
     const behind = { username, password, port: Number(new URL(url).port) };
     const front = await Front.before(behind, async ({ method, url: path = '' }) => {
       if (method === 'PUT' && path.includes('/manifests/sha256:')) {
-        held = true;
+        held.add(path);
         await arrived;
       }
       return false;
@@ -40,22 +34,26 @@ describe('a push that arrives after its deployment was terminated and undone', (
     const wire = await Wire.to(new URL(`tcp://${yard.stack.temporal.address}`));
     const late = await FaultWorker.start({}, { temporal: wire.address, registry: front.url });
     try {
-      const handle = await yard.deploy({ model, replicas: 2 });
-      await until(async () => (held ? true : null));
+      const deployments = await Promise.all(models.map((model) => yard.deploy({ model, replicas: 2 })));
+      await until(
+        async () => models.every((model) => [...held].some((path) => path.includes(model))) || null,
+      );
       wire.refuse(true);
       wire.cut();
       const other = await FaultWorker.start();
       try {
-        await handle.terminate('its worker is presumed dead');
-        await yard.untilFree(model);
-        await next();
+        await Promise.all(deployments.map((handle) => handle.terminate('its worker is presumed dead')));
+        await Promise.all(models.map((model) => yard.untilFree(model)));
+        await meanwhile();
         arrive();
         await until(async () => {
           const failed = await late.failed();
-          return failed.some((line) => line.startsWith('pushImage: ')) ? true : null;
+          return failed.filter((line) => line.startsWith('pushImage: ')).length >= models.length || null;
         });
-        assert.deepEqual(await yard.predict(model, 'Ada'), 'Hello, Ada!');
-        await assertThere(model);
+        for (const model of models) {
+          assert.equal(await yard.predict(model, 'Ada'), 'Hello, Ada!');
+          await assertThere(model);
+        }
         await yard.assertNothingLeft();
       } finally {
         await other.end('SIGTERM');
@@ -65,7 +63,7 @@ describe('a push that arrives after its deployment was terminated and undone', (
       await wire.close();
       await front.close();
     }
-  };
+  }
 
   /** The image of the one release there is, with its tag. */
   const assertThere = async (model: string): Promise<void> => {
@@ -77,13 +75,12 @@ describe('a push that arrives after its deployment was terminated and undone', (
     assert.notEqual(await registry.getManifest(repositoryOf(yard.stack.registry, model), tags[0]!), null);
   };
 
-  test('leaves the image of the live release alone', async () => {
-    const model = await yard.greeter('late');
-    await latePush(model, { first: () => yard.ship({ model }), next: () => Promise.resolve() });
-  });
-
-  test('leaves the image of the deployment after it alone', async () => {
-    const model = await yard.greeter('late');
-    await latePush(model, { first: () => Promise.resolve(), next: () => yard.ship({ model }) });
+  test('leaves the image of the live release alone, and that of the deployment after it', async () => {
+    const live = await yard.greeter('live');
+    const next = await yard.greeter('next');
+    const worker = await FaultWorker.start();
+    await yard.ship({ model: live });
+    await worker.end('SIGTERM');
+    await latePushes([live, next], () => yard.ship({ model: next }));
   });
 });

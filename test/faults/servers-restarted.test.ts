@@ -2,35 +2,38 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
-import { greeterSource, greeterWeights } from '../support/models.js';
-import { servers, stageActivities } from '../support/stages.js';
+import { stageActivities } from '../support/stages.js';
 import { withoutWorker } from '../support/without-worker.js';
-import { killComponent, repair } from '../support/harm.js';
+import { Convoy } from './convoy.js';
+import { outage } from './outage.js';
+import { outages, wanted } from './outages.js';
+import { meeting, stepsMet, unmet } from './plan.js';
 
-describe('a server killed and started again in every stage of a deployment', () => {
+describe('servers killed and started again in every stage of a deployment', () => {
   let yard: Shipyard;
   withoutWorker((opened) => (yard = opened));
 
-  for (const server of servers)
-    test(`${server}: the deployment goes on by itself`, async () => {
-      const model = yard.name('restart');
-      await yard.put(model, 'source', await greeterSource({ 'note.txt': model }));
-      await yard.put(model, 'weights', await greeterWeights({ greeting: model }));
-      const worker = await FaultWorker.start({ holdBefore: stageActivities });
-      try {
-        const handle = await yard.deploy({ model });
-        for (const activity of stageActivities) {
-          await worker.held(activity);
-          await killComponent(server, 'SIGKILL');
-          // The stage meets the server away, and has to try again once it is back.
-          await worker.release(activity);
-          await repair({ except: ['worker'] });
+  test('all at once in every stage, each in every stage that calls it: deployments go on by themselves', async () => {
+    const worker = await FaultWorker.start();
+    try {
+      const convoy = new Convoy(yard, worker);
+      await convoy.hold('holdBefore', stageActivities);
+      await worker.change({ holdBefore: stageActivities });
+      const met: string[] = [];
+      const planned = stepsMet(stageActivities, outages);
+      for (const [turn, { away, joined }] of outages.entries()) {
+        if (joined) await convoy.start(stageActivities[0]);
+        for (const stage of planned[turn]!) {
+          await worker.held(stage);
+          met.push(meeting(away, stage));
         }
-        await handle.result();
-        assert.deepEqual(await yard.predict(model, 'Ada'), `${model}, Ada!`);
-        await yard.assertNothingLeft();
-      } finally {
-        await worker.end('SIGTERM');
+        await outage(worker, away);
       }
-    });
+      assert.deepEqual(unmet(wanted, met), []);
+      await worker.release();
+      await convoy.arrive();
+    } finally {
+      await worker.end('SIGTERM');
+    }
+  });
 });

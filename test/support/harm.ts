@@ -21,9 +21,15 @@ export async function killComponent(name: ComponentName, signal: NodeJS.Signals)
   if (!(await hasEnded({ pid, start }, 60_000))) throw new Error(`"${name}" is there 60 s after ${signal}`);
 }
 
-/** Brings every component back, as `slipway up` does, save those that are to stay as they are. */
-export async function repair({ except = [] }: { except?: ComponentName[] } = {}): Promise<void> {
-  const names = (await stackComponents()).filter((name) => !except.includes(name));
+/**
+ * Brings every component back, as `slipway up` does, save those that are to stay as they are; or these only, without a
+ * look at the others.
+ */
+export async function repair({
+  only,
+  except = [],
+}: { only?: readonly ComponentName[]; except?: ComponentName[] } = {}): Promise<void> {
+  const names = (only ?? (await stackComponents())).filter((name) => !except.includes(name));
   await repairComponents(runHome, names, new AbortController().signal);
 }
 

@@ -27,3 +27,21 @@ export const servers = [
   'docker',
   'server',
 ] as const satisfies ComponentName[];
+
+export type Stage = (typeof stageActivities)[number];
+export type Server = (typeof servers)[number];
+
+/** Which servers a stage calls for what it does. Temporal hands each of them out and takes its reply. */
+export const callsOf: Record<Stage, readonly Server[]> = {
+  pin: ['temporal', 'minio', 'postgres'],
+  downloadSource: ['temporal', 'minio'],
+  downloadModel: ['temporal', 'minio', 'registry'],
+  buildSource: ['temporal', 'minio', 'registry', 'docker', 'postgres'],
+  pushImage: ['temporal', 'minio', 'registry', 'postgres'],
+  rollout: ['temporal', 'registry', 'docker', 'postgres'],
+  verify: ['temporal', 'docker'],
+  publishTag: ['temporal', 'registry', 'postgres'],
+  shift: ['temporal', 'postgres'],
+  // Gateways acknowledge through the catalog.
+  awaitGateways: ['temporal', 'postgres', 'server'],
+};
