@@ -43,10 +43,11 @@ describe('servers that go away under a service on Kubernetes', () => {
   });
 
   test('a replica deleted by hand comes back, and no request is lost meanwhile', async () => {
-    await harbour.losesNone(model, async () => {
+    const removed = async () => {
       const pods = await harbour.kubectl('get', 'pods', '-l', `slipway.dev/service=${model}`, '-o', 'name');
       await harbour.kubectl('delete', pods.split('\n')[0]!);
-    });
+    };
+    await harbour.losesNone(model, removed, 20);
     await harbour.assertOnly(model, `${model}.r3`, 2);
   });
 });

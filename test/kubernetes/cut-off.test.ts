@@ -17,12 +17,16 @@ describe('a deployment on Kubernetes cut off after an effect', () => {
     const request = await harbour.newer(model, { greeting: 'Bye' });
     const objects = await harbour.objects(model);
     await worker.change({ holdAfter: [activity] });
-    await harbour.losesNone(model, async () => {
-      const handle = await harbour.yard.deploy(request);
-      await worker.held(activity);
-      await cutOff(handle);
-      await harbour.yard.untilFree(model);
-    });
+    await harbour.losesNone(
+      model,
+      async () => {
+        const handle = await harbour.yard.deploy(request);
+        await worker.held(activity);
+        await cutOff(handle);
+        await harbour.yard.untilFree(model);
+      },
+      20,
+    );
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Hello, Ada!');
     assert.deepEqual(await harbour.objects(model), objects);
     await harbour.yard.assertNothingLeft();

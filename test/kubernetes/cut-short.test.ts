@@ -16,7 +16,7 @@ describe('a deployment on Kubernetes cut short by people', () => {
   async function untouched(act: () => Promise<void>): Promise<void> {
     const { harbour, model } = dock;
     const objects = await harbour.objects(model);
-    await harbour.losesNone(model, act, 50);
+    await harbour.losesNone(model, act, 20);
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Hello, Ada!');
     assert.deepEqual(await harbour.objects(model), objects);
     await harbour.yard.assertNothingLeft();
@@ -114,7 +114,7 @@ describe('a deployment on Kubernetes cut short by people', () => {
         await assertUndone(handle, 'cancelled');
         ({ release } = (await other.result()) as { release: string });
       },
-      50,
+      20,
     );
     assert.deepEqual([...answers.keys()].at(-1), 'Superseding, Ada!');
     await harbour.assertOnly(model, release, 2);

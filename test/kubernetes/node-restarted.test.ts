@@ -31,7 +31,7 @@ describe('a model served on Kubernetes', () => {
       return now !== '' && before.every((id) => !now.includes(id)) ? true : null;
     }, 120_000);
     await harbour.assertOnly(model, `${model}.r1`, 2, 120_000);
-    const answer = await until(() => harbour.yard.predict(model, 'Ada').catch(() => null), 30_000);
+    const answer = await until(() => harbour.yard.predict(model, 'Ada').catch(() => null));
     assert.equal(answer, 'Hello, Ada!');
     assert.deepEqual(await harbour.objects(model), objects);
     await harbour.yard.assertNothingLeft();

@@ -44,38 +44,42 @@ describe('a cluster with parts away', () => {
     await harbour.yard.assertNothingLeft();
   });
 
-  test('the apiserver away for 60 s in the middle of a rollout: it goes on by itself, no request is lost', async () => {
-    await harbour.losesNone(model, async () => {
+  // Shorter than what a node may be unheard of, 50 s, and a busy machine takes its time to start it: past that, Kubernetes
+  // takes the node's pods out of its Services, and how many requests are lost is a race of its own.
+  test('the apiserver away for 20 s in the middle of a rollout: it goes on by itself, no request is lost', async () => {
+    const away = async () => {
       const handle = await rollOut('Bye', 4_000);
       await delay(1_500);
       await holdPart('apiserver');
       try {
-        await delay(60_000);
+        await delay(20_000);
       } finally {
         await releasePart('apiserver');
       }
       await handle.result();
-    });
+    };
+    await harbour.losesNone(model, away, 20);
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Bye, Ada!');
-    await harbour.yard.assertNothingLeft();
+    await harbour.yard.assertNothingLeft(120_000);
   });
 
   test('one part after the other killed in a rollout: it goes on by itself, no request is lost', async () => {
-    await harbour.losesNone(model, async () => {
-      const handle = await rollOut('Welcome back', 10_000);
+    const killed = async () => {
+      const handle = await rollOut('Welcome back', 15_000);
       for (const part of [
         ...(['etcd', 'controller-manager', 'kubelet'] as const),
         ...(['containerd', 'scheduler', 'proxy'] as const),
       ]) {
-        await delay(1_000);
+        await delay(500);
         await killPart(part, 'SIGKILL');
       }
       const { stages, state } = await harbour.yard.status(handle);
       assert.equal(state, 'running');
       assert.equal(stages.find(({ name }) => name === 'verify')?.state, 'pending', 'killed in the rollout');
       await handle.result();
-    });
+    };
+    await harbour.losesNone(model, killed, 20);
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome back, Ada!');
-    await harbour.yard.assertNothingLeft();
+    await harbour.yard.assertNothingLeft(120_000);
   });
 });
