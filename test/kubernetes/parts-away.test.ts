@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
+import { holdPart, killPart, releasePart, type PartName } from '../support/cluster.js';
 import { Harbour } from '../support/harbour.js';
-import { holdPart, killPart, releasePart } from '../support/harm.js';
 
 describe('a cluster with parts away', () => {
   let harbour: Harbour;
@@ -64,22 +64,25 @@ describe('a cluster with parts away', () => {
   });
 
   test('one part after the other killed in a rollout: it goes on by itself, no request is lost', async () => {
+    const left: PartName[] = ['etcd', 'controller-manager', 'kubelet', 'containerd', 'scheduler', 'proxy'];
+    let greeting = '';
     const killed = async () => {
-      const handle = await rollOut('Welcome back', 15_000);
-      for (const part of [
-        ...(['etcd', 'controller-manager', 'kubelet'] as const),
-        ...(['containerd', 'scheduler', 'proxy'] as const),
-      ]) {
-        await delay(500);
-        await killPart(part, 'SIGKILL');
+      for (let rollouts = 1; left.length > 0; rollouts += 1) {
+        assert.ok(rollouts <= 6, `${left.join(', ')}: not killed in a rollout`);
+        greeting = `Welcome back ${rollouts}`;
+        const handle = await rollOut(greeting, 15_000);
+        for (let part; (part = left[0]) !== undefined; left.shift()) {
+          await delay(500);
+          await killPart(part, 'SIGKILL');
+          // On a busy machine it may be over by then: once more, in another one.
+          const { stages } = await harbour.yard.status(handle);
+          if (stages.find(({ name }) => name === 'verify')?.state !== 'pending') break;
+        }
+        await handle.result();
       }
-      const { stages, state } = await harbour.yard.status(handle);
-      assert.equal(state, 'running');
-      assert.equal(stages.find(({ name }) => name === 'verify')?.state, 'pending', 'killed in the rollout');
-      await handle.result();
     };
     await harbour.losesNone(model, killed, 20);
-    assert.equal(await harbour.yard.predict(model, 'Ada'), 'Welcome back, Ada!');
+    assert.equal(await harbour.yard.predict(model, 'Ada'), `${greeting}, Ada!`);
     await harbour.yard.assertNothingLeft(120_000);
   });
 });
