@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ActivityName, FaultWorker } from '../support/faults.js';
-import { killComponent, repair, type ComponentName } from '../support/stack.js';
+import { type ComponentName } from '../support/stack.js';
+import { killComponent, repair } from '../support/harm.js';
 
 /** Long enough for what is let go to ask for a server that is away. */
 const meetsItAway = 1_000;

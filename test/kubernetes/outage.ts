@@ -1,6 +1,6 @@
 import { outage } from '../faults/outage.js';
-import { holdPart, releasePart } from '../support/cluster.js';
 import type { ActivityName, FaultWorker } from '../support/faults.js';
+import { holdPart, releasePart } from '../support/harm.js';
 
 /** Every server that a deployment on Kubernetes needs, next to the apiserver. */
 export const servers = ['temporal', 'postgres', 'minio', 'registry'] as const;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
-import { holdPart, killPart, releasePart, type PartName } from '../support/cluster.js';
 import { Harbour } from '../support/harbour.js';
+import { holdPart, killPart, releasePart, type PartName } from '../support/harm.js';
 
 describe('a cluster with parts away', () => {
   let harbour: Harbour;
