@@ -1,9 +1,8 @@
 import { after, before } from 'node:test';
 import { FaultWorker, type Faults } from '../support/faults.js';
 import { Harbour } from '../support/harbour.js';
-import { killComponent, repair } from '../support/harm.js';
 
-/** A harbour with a service that says Hello, where a worker in which faults can be made stands in for the stack's. */
+/** A harbour with a service that says Hello, shipped by a worker of its own in which faults can be made. */
 export class Drydock {
   harbour!: Harbour;
   worker!: FaultWorker;
@@ -15,16 +14,20 @@ export class Drydock {
   static here(faults: Faults = {}): Drydock {
     const dock = new Drydock();
     before(async () => {
-      dock.harbour = await Harbour.open();
-      await killComponent('worker', 'SIGTERM');
-      dock.worker = await FaultWorker.start(faults);
+      dock.harbour = await Harbour.open({ worker: false });
+      await dock.work(faults);
       dock.model = await dock.harbour.serving();
     });
     after(async () => {
-      await dock.worker?.end('SIGTERM');
-      await repair();
+      // What it has not tidied up goes with the namespace.
+      await dock.worker?.end();
       await dock.harbour?.close();
     });
     return dock;
+  }
+
+  /** Starts a worker, where there is none any more. */
+  async work(faults: Faults): Promise<void> {
+    this.worker = await FaultWorker.start(faults);
   }
 }

@@ -108,9 +108,9 @@ describe('shipping a model to Kubernetes', () => {
     const moving = await harbour.model();
     const { yard } = harbour;
     await yard.ship({ model: moving });
-    await harbour.losesNone(moving, () => yard.ship(harbour.request(moving)), 50);
+    await harbour.losesNone(moving, () => yard.ship(harbour.request(moving)));
     await harbour.assertOnly(moving, `${moving}.r2`, 2);
-    await harbour.losesNone(moving, () => yard.ship({ model: moving, target: 'docker' }), 50);
+    await harbour.losesNone(moving, () => yard.ship({ model: moving, target: 'docker' }));
     assert.deepEqual(await harbour.objects(moving), []);
     await yard.assertNothingLeft();
   });

@@ -8,9 +8,6 @@ import { blueGreen, rolling } from './strategies.js';
 /** A label of the cluster's only node that new replicas ask for, where it matters. */
 const label = 'slipway.test/berth';
 
-/** Requests a second that one replica answers: the other's room is taken. */
-const fewer = 30;
-
 describe('a rollout on Kubernetes that makes no progress, under traffic', () => {
   const dock = Drydock.here();
 
@@ -18,33 +15,28 @@ describe('a rollout on Kubernetes that makes no progress, under traffic', () => 
   async function stalls(
     request: DeployRequest,
     fault?: { before: ActivityName; make: () => Promise<unknown> },
-    perSecond = 100,
   ): Promise<{ message: string; seconds: number; answers: string[] }> {
     const { harbour, model, worker } = dock;
     const objects = await harbour.objects(model);
     let failed = { type: '', message: '' };
     let seconds = 0;
     await worker.change(fault ? { holdBefore: [fault.before] } : {});
-    const { answers } = await harbour.losesNone(
-      model,
-      async () => {
-        const handle = await harbour.yard.deploy(request);
-        if (fault) {
-          await worker.held(fault.before);
-          await fault.make();
-          await worker.release();
-        }
-        const { type, message } = await harbour.yard.failure(handle);
-        failed = { type: type ?? '', message };
-        const { stages, undo } = await harbour.yard.status(handle);
-        // All of it came back as it had been.
-        for (const { what, state, notes = [] } of undo)
-          assert.deepEqual([what, state, notes], [what, 'undone', []]);
-        const { startedAt, endedAt } = stages.find(({ name }) => name === 'rollout')!;
-        seconds = (Date.parse(endedAt ?? '') - Date.parse(startedAt ?? '')) / 1000;
-      },
-      perSecond,
-    );
+    const { answers } = await harbour.losesNone(model, async () => {
+      const handle = await harbour.yard.deploy(request);
+      if (fault) {
+        await worker.held(fault.before);
+        await fault.make();
+        await worker.release();
+      }
+      const { type, message } = await harbour.yard.failure(handle);
+      failed = { type: type ?? '', message };
+      const { stages, undo } = await harbour.yard.status(handle);
+      // All of it came back as it had been.
+      for (const { what, state, notes = [] } of undo)
+        assert.deepEqual([what, state, notes], [what, 'undone', []]);
+      const { startedAt, endedAt } = stages.find(({ name }) => name === 'rollout')!;
+      seconds = (Date.parse(endedAt ?? '') - Date.parse(startedAt ?? '')) / 1000;
+    });
     assert.equal(failed.type, 'RolloutFailed', failed.message);
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Hello, Ada!');
     assert.deepEqual(await harbour.objects(model), objects);
@@ -61,8 +53,8 @@ describe('a rollout on Kubernetes that makes no progress, under traffic', () => 
       const { message, seconds, answers } = await stalls({ ...request, verify });
       assert.match(message, /was not ready within its start-up budget of 6s; last answer: .*503/);
       assert.deepEqual(answers, ['Hello, Ada!']);
-      // Long before the cluster itself would call it stuck.
-      assert.ok(seconds > 6 && seconds < 30, `given up after ${seconds} s`);
+      // Long before the cluster itself would call it stuck, which it does after ten minutes and that budget.
+      assert.ok(seconds > 6 && seconds < 180, `given up after ${seconds} s`);
     });
 
   test('rolling: the second replica finds no node, after a live one has made way for it', async () => {
@@ -74,7 +66,7 @@ describe('a rollout on Kubernetes that makes no progress, under traffic', () => 
     const kubernetes = { nodeSelector: { [label]: 'free' } };
     const request = await harbour.newer(model, { greeting: 'Bye' }, { strategy, kubernetes });
     const make = () => cluster.kubectl(['label', node, `${label}-`]);
-    const { message } = await stalls(request, { before: 'roll', make }, fewer);
+    const { message } = await stalls(request, { before: 'roll', make });
     assert.match(message, /cannot be scheduled: .*node\(s\) didn't match Pod's node affinity\/selector/);
   });
 
@@ -82,7 +74,7 @@ describe('a rollout on Kubernetes that makes no progress, under traffic', () => 
     const { harbour, model } = dock;
     const request = await harbour.newer(model, { greeting: 'Bye' }, { strategy: rolling.strategy });
     const make = () => harbour.kubectl('create', 'quota', 'few', '--hard=pods=2');
-    const { message } = await stalls(request, { before: 'roll', make }, fewer);
+    const { message } = await stalls(request, { before: 'roll', make });
     assert.match(message, /cannot make its pods: .*exceeded quota: few/);
     await harbour.kubectl('delete', 'quota', 'few');
   });

@@ -1,23 +1,35 @@
 import type { DeployRequest } from '../../contract/deploy.js';
 import type { ActivityName } from '../support/faults.js';
 
-/** A strategy, small and quick; after which activities it is aborted, and after which its worker is killed, in order. */
+/**
+ * A strategy, small and quick; after which activities it is aborted, and after which its worker is killed, in order: each
+ * activity is of one of the strategies, and `all` of those that a strategy has are of a long run.
+ */
 export type Plan = {
   strategy: NonNullable<DeployRequest['strategy']>;
   aborts: readonly ActivityName[];
   kills: readonly ActivityName[];
+  all: { aborts: readonly ActivityName[]; kills: readonly ActivityName[] };
 };
 
 export const rolling: Plan = {
   strategy: { kind: 'rolling', maxSurge: 1 },
-  aborts: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
-  kills: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
+  aborts: ['rollout', 'roll', 'awaitGateways'],
+  kills: ['verify', 'roll', 'shift'],
+  all: {
+    aborts: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
+    kills: ['rollout', 'verify', 'roll', 'promote', 'shift', 'awaitGateways'],
+  },
 };
 
 export const blueGreen: Plan = {
   strategy: { kind: 'blueGreen', keep: '3s' },
-  aborts: ['rollout', 'verify', 'promote', 'shift', 'awaitGateways'],
-  kills: ['verify', 'promote', 'shift'],
+  aborts: ['verify', 'promote'],
+  kills: ['rollout', 'promote', 'awaitGateways'],
+  all: {
+    aborts: ['rollout', 'verify', 'promote', 'shift', 'awaitGateways'],
+    kills: ['verify', 'promote', 'shift'],
+  },
 };
 
 export const canary: Plan = {
@@ -29,9 +41,13 @@ export const canary: Plan = {
     ],
     analysis: { minRequests: 10, patience: '20s' },
   },
-  aborts: ['share', 'analyse', 'promote', 'shift'],
-  // Both of its steps.
-  kills: ['share', 'analyse', 'share', 'analyse', 'promote', 'shift'],
+  aborts: ['share', 'analyse', 'shift'],
+  kills: ['share', 'analyse'],
+  all: {
+    aborts: ['share', 'analyse', 'promote', 'shift'],
+    // Both of its steps.
+    kills: ['share', 'analyse', 'share', 'analyse', 'promote', 'shift'],
+  },
 };
 
 export const strategies: readonly Plan[] = [rolling, blueGreen, canary];

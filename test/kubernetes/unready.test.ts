@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { V1Pod } from '@kubernetes/client-node';
+import { CoreV1Api, type V1Pod } from '@kubernetes/client-node';
 import { signalPod } from '../support/pods.js';
 import { until } from '../support/until.js';
 import { Drydock } from './drydock.js';
@@ -9,10 +9,15 @@ import { blueGreen, rolling } from './strategies.js';
 
 describe('new replicas on Kubernetes that were verified, and are not ready when they are to take over', () => {
   const dock = Drydock.here();
+  let core: CoreV1Api | undefined;
 
   /** What the live Service of the model leads to. */
-  const selector = async (): Promise<string> =>
-    await dock.harbour.kubectl('get', 'service', dock.model, '-o', 'jsonpath={.spec.selector}');
+  const selector = async (): Promise<string> => {
+    const { cluster, namespace } = dock.harbour;
+    core ??= cluster.kubeConfig().makeApiClient(CoreV1Api);
+    const { spec } = await core.readNamespacedService({ namespace, name: dock.model });
+    return JSON.stringify(spec?.selector);
+  };
 
   /** A pod of the newest release, and the name of its workload. */
   async function newest(): Promise<{ pod: V1Pod; workload: string }> {
@@ -47,7 +52,7 @@ describe('new replicas on Kubernetes that were verified, and are not ready when 
         try {
           await untilUnready(workload);
           await worker.release();
-          for (const end = Date.now() + 8_000; Date.now() < end; await delay(200))
+          for (const end = Date.now() + 5_000; Date.now() < end; await delay(200))
             assert.equal(await selector(), before);
         } finally {
           await signalPod(pod, 'SIGCONT');
@@ -57,7 +62,7 @@ describe('new replicas on Kubernetes that were verified, and are not ready when 
       };
       // Rolled out, they have the gateways' traffic already, and the frozen one cannot answer.
       if (strategy.kind === 'rolling') await shipped();
-      else await harbour.losesNone(model, shipped, 50);
+      else await harbour.losesNone(model, shipped);
       assert.equal(await harbour.yard.predict(model, 'Ada'), `Bye from ${strategy.kind}, Ada!`);
       await harbour.yard.untilFree(model);
     });
@@ -65,31 +70,27 @@ describe('new replicas on Kubernetes that were verified, and are not ready when 
   test('blueGreen: killed, they are taken back, and the Service never was theirs', async () => {
     const { harbour, model, worker } = dock;
     const { strategy } = blueGreen;
-    const request = await harbour.newer(model, { greeting: 'Never', delayMs: 10_000 }, { strategy });
+    const request = await harbour.newer(model, { greeting: 'Never', delayMs: 15_000 }, { strategy });
     // What the deployment before had kept for going back goes first.
     await harbour.yard.assertNothingLeft();
     const objects = await harbour.objects(model);
     await worker.change({ holdBefore: ['promote'] });
-    const { answers } = await harbour.losesNone(
-      model,
-      async () => {
-        const handle = await harbour.yard.deploy(request);
-        await worker.held('promote');
-        const before = await selector();
-        const { pod, workload } = await newest();
-        await signalPod(pod, 'SIGKILL');
-        await untilUnready(workload);
-        await worker.release();
-        const failed = harbour.yard.failure(handle);
-        let over = false;
-        void failed.finally(() => (over = true));
-        for (; !over; await delay(100)) assert.equal(await selector(), before);
-        const { type, message } = await failed;
-        assert.equal(type, 'RolloutFailed');
-        assert.match(message, /ended with exit code 137/);
-      },
-      50,
-    );
+    const { answers } = await harbour.losesNone(model, async () => {
+      const handle = await harbour.yard.deploy(request);
+      await worker.held('promote');
+      const before = await selector();
+      const { pod, workload } = await newest();
+      await signalPod(pod, 'SIGKILL');
+      await untilUnready(workload);
+      await worker.release();
+      const failed = harbour.yard.failure(handle);
+      let over = false;
+      void failed.finally(() => (over = true));
+      for (; !over; await delay(100)) assert.equal(await selector(), before);
+      const { type, message } = await failed;
+      assert.equal(type, 'RolloutFailed');
+      assert.match(message, /ended with exit code 137/);
+    });
     assert.equal(answers.size, 1, [...answers.keys()].join());
     assert.deepEqual(await harbour.objects(model), objects);
     await harbour.yard.assertNothingLeft();

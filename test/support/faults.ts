@@ -41,7 +41,7 @@ export class FaultWorker {
     });
     await log.close();
     const worker = new FaultWorker(child, folder, faults);
-    await worker.until(() => existsSync(join(folder, 'ready')), 60_000, 'the worker polls');
+    await worker.until(() => existsSync(join(folder, 'ready')), 300_000, 'the worker polls');
     return worker;
   }
 
@@ -54,7 +54,7 @@ export class FaultWorker {
   }
 
   /** Waits until the named activity is held. */
-  async held(name: ActivityName, budget = 120_000): Promise<void> {
+  async held(name: ActivityName, budget = 300_000): Promise<void> {
     await this.until(() => this.reports(name).length > 0, budget, `${name} is held`);
   }
 

@@ -45,7 +45,7 @@ export class LocalWorker {
   }
 
   /** Waits until the named activity is held. */
-  async held(name: ActivityName, budget = 120_000): Promise<void> {
+  async held(name: ActivityName, budget = 300_000): Promise<void> {
     for (const end = Date.now() + budget; this.reports(name).length === 0; await delay(20))
       if (Date.now() > end)
         throw new Error(`${name} is not held; what failed: ${this.failures.join('\n') || 'nothing'}`);

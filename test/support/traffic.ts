@@ -36,6 +36,11 @@ export class Traffic {
     return traffic;
   }
 
+  /** Requests that were answered, or failed. */
+  get ended(): number {
+    return [...this.answers.values()].reduce((sum, count) => sum + count, this.failures.length);
+  }
+
   /** Ends the requests; waits for those in flight. */
   async stop(): Promise<void> {
     this.running = false;
