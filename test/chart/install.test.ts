@@ -70,41 +70,39 @@ describe('Slipway installed in a cluster', { timeout: 1_800_000 }, () => {
 
   test('lets workers do what shipping takes, where it takes place, and nothing else', async () => {
     const { app, models } = ground;
+    const inModels = { namespace: models };
     const changed = ['deployments.apps', 'services', 'ingresses.networking.k8s.io'];
     const more = ['horizontalpodautoscalers.autoscaling', 'poddisruptionbudgets.policy'];
     for (const resource of [...changed, ...more])
       for (const verb of ['get', 'create', 'patch', 'delete'])
-        assert.ok(
-          await ground.may('test-slipway-worker', verb, resource, '-n', models),
-          `${verb} ${resource}`,
-        );
-    const may = (verb: string, resource: string, ...where: readonly string[]) =>
-      ground.may('test-slipway-worker', verb, resource, ...where);
-    assert.ok(await may('get', 'secrets/slipway-test-registry', '-n', models));
+        assert.ok(await ground.may('test-slipway-worker', verb, resource, inModels), `${verb} ${resource}`);
+    const may = (verb: string, resource: string, where: { namespace?: string; subresource?: string } = {}) =>
+      ground.may('test-slipway-worker', verb, resource, where);
+    assert.ok(await may('get', 'secrets/slipway-test-registry', inModels));
     const policies = 'networkpolicies.networking.k8s.io';
     for (const verb of ['get', 'patch', 'delete'])
-      assert.ok(await may(verb, `${policies}/slipway-test-egress`, '-n', models), verb);
-    assert.ok(await may('create', policies, '-n', models));
-    assert.ok(await may('watch', 'pods', '-n', models));
-    assert.ok(await may('get', 'pods', '--subresource=log', '-n', models));
+      assert.ok(await may(verb, `${policies}/slipway-test-egress`, inModels), verb);
+    assert.ok(await may('create', policies, inModels));
+    assert.ok(await may('watch', 'pods', inModels));
+    assert.ok(await may('get', 'pods', { ...inModels, subresource: 'log' }));
     assert.ok(await may('list', 'nodes'));
-    for (const [verb, resource, ...where] of [
-      ['get', 'secrets', '-n', models],
-      ['list', 'secrets', '-n', models],
-      ['patch', policies, '-n', models],
-      ['get', 'secrets', '-n', app],
-      ['get', 'secrets', '--all-namespaces'],
-      ['create', 'deployments.apps', '-n', app],
-      ['create', 'deployments.apps', '-n', 'default'],
-      ['create', 'pods', '--subresource=exec', '-n', models],
-      ['create', 'roles.rbac.authorization.k8s.io', '-n', models],
-      ['create', 'namespaces'],
-      ['patch', 'nodes'],
-      ['*', '*'],
+    for (const [verb, resource, where] of [
+      ['get', 'secrets', inModels],
+      ['list', 'secrets', inModels],
+      ['patch', policies, inModels],
+      ['get', 'secrets', { namespace: app }],
+      ['get', 'secrets', {}],
+      ['create', 'deployments.apps', { namespace: app }],
+      ['create', 'deployments.apps', { namespace: 'default' }],
+      ['create', 'pods', { ...inModels, subresource: 'exec' }],
+      ['create', 'roles.rbac.authorization.k8s.io', inModels],
+      ['create', 'namespaces', {}],
+      ['patch', 'nodes', {}],
+      ['*', '*', {}],
     ] as const)
-      assert.ok(!(await may(verb, resource, ...where)), `${verb} ${resource} ${where.join(' ')}`);
+      assert.ok(!(await may(verb, resource, where)), `${verb} ${resource} ${JSON.stringify(where)}`);
     const server = (verb: string, resource: string) =>
-      ground.may('test-slipway-server', verb, resource, '-n', models);
+      ground.may('test-slipway-server', verb, resource, inModels);
     assert.ok(await server('get', 'deployments.apps'));
     for (const [verb, resource] of [
       ['patch', 'deployments.apps'],

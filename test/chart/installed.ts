@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AuthorizationV1Api } from '@kubernetes/client-node';
 import { Client, Connection } from '@temporalio/client';
 import { execa } from 'execa';
 import pg from 'pg';
@@ -139,13 +140,40 @@ export class Ground {
     return this.cluster.kubectl(['get', what, '-n', namespace, '-o', `jsonpath=${path}`]);
   }
 
-  /** May an account of the release do this? */
-  async may(account: string, verb: string, resource: string, ...where: string[]): Promise<boolean> {
-    const as = `system:serviceaccount:${this.app}:${account}`;
-    return await this.cluster.kubectl(['auth', 'can-i', verb, resource, `--as=${as}`, ...where]).then(
-      () => true,
-      () => false,
-    );
+  /**
+   * May an account of the release do this? `what` is as for `kubectl auth can-i`: `deployments.apps`, `secrets/name`; a
+   * namespace that is left out stands for all of them.
+   */
+  async may(
+    account: string,
+    verb: string,
+    what: string,
+    { namespace = '', subresource = '' }: { namespace?: string; subresource?: string } = {},
+  ): Promise<boolean> {
+    const [kind = '', name = ''] = what.split('/');
+    const [resource = '', ...group] = kind.split('.');
+    const asked = {
+      verb,
+      resource,
+      name,
+      subresource,
+      namespace,
+      group: what === '*' ? '*' : group.join('.'),
+    };
+    const accounts = 'system:serviceaccounts';
+    const { status } = await this.cluster
+      .kubeConfig()
+      .makeApiClient(AuthorizationV1Api)
+      .createSubjectAccessReview({
+        body: {
+          spec: {
+            user: `system:serviceaccount:${this.app}:${account}`,
+            groups: [accounts, `${accounts}:${this.app}`, 'system:authenticated'],
+            resourceAttributes: asked,
+          },
+        },
+      });
+    return status!.allowed;
   }
 }
 
