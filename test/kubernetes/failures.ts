@@ -5,9 +5,6 @@ import { lastSeen, timeOf } from '../../platform/targets/kubernetes/diagnosis/fi
 import type { Wanted } from '../../platform/targets/kubernetes/ready.js';
 import type { Ground } from './ground.js';
 
-/** Milliseconds from when the cluster knows until the rollout has failed. */
-const bound = 5_000;
-
 /** When the cluster knew, in milliseconds; its times are rounded down to a second. */
 export type Known = (ground: Ground, name: string) => Promise<number>;
 
@@ -52,12 +49,16 @@ export const byDeployment =
     return timeOf(status?.conditions?.find((condition) => condition.type === type)?.lastTransitionTime);
   };
 
-/** Waits for a workload that cannot become ready; answers the failure, in time after the cluster knew. */
+/**
+ * Waits for a workload that cannot become ready; answers the failure, told at most `bound` milliseconds after the cluster
+ * knew: on a busy machine a minute is soon.
+ */
 export async function failure(
   ground: Ground,
   name: string,
   known: Known,
   wanted: Partial<Wanted> = {},
+  bound = 60_000,
 ): Promise<SlipwayError> {
   let failed: unknown;
   try {

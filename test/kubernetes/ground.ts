@@ -44,7 +44,7 @@ export class Ground {
   }
 
   async close(): Promise<void> {
-    await this.home.kubectl(['delete', 'namespace', this.namespace, '--ignore-not-found']);
+    await this.home.kubectl(['delete', 'namespace', this.namespace, '--wait=false']);
   }
 
   connect(kubeconfig: string): Cluster {
