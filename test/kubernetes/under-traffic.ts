@@ -4,13 +4,13 @@ import type { AbortAnswer } from '../../contract/deployment.js';
 import { Drydock } from './drydock.js';
 import type { Plan } from './strategies.js';
 
-/** Requests a second that count, and what a replica needs for its part of them. */
-const many = { perSecond: 100, cpu: 0.3 };
+/** Requests a second that tell how many are lost. */
+const many = 100;
 
 /** What must not lose a request, whatever becomes of the deployment; in an order in which little is shipped only to begin. */
 export function underTraffic({ strategy, aborts, kills }: Omit<Plan, 'all'>, perSecond = 20): void {
   describe(`${strategy.kind} on Kubernetes, under ${perSecond} requests a second`, () => {
-    const dock = Drydock.here({}, perSecond < many.perSecond ? undefined : many.cpu);
+    const dock = Drydock.here();
 
     test('a poisoned model is taken back, and no request reaches it', async () => {
       const { harbour, model } = dock;
@@ -71,8 +71,8 @@ export function underTraffic({ strategy, aborts, kills }: Omit<Plan, 'all'>, per
 
 /** One upgrade by each of these, with as many requests as tell how many are lost. */
 export function upgradesUnderTraffic(plans: readonly Pick<Plan, 'strategy'>[]): void {
-  describe(`upgrades on Kubernetes, under ${many.perSecond} requests a second`, () => {
-    const dock = Drydock.here({}, many.cpu);
+  describe(`upgrades on Kubernetes, under ${many} requests a second`, () => {
+    const dock = Drydock.here();
 
     for (const { strategy } of plans)
       test(`${strategy.kind} loses no request, and old and new both answer`, async () => {
@@ -84,7 +84,7 @@ export function upgradesUnderTraffic(plans: readonly Pick<Plan, 'strategy'>[]): 
         const upgrade = async () => {
           ({ release } = await harbour.yard.ship(request));
         };
-        const { answers } = await harbour.losesNone(model, upgrade, many.perSecond);
+        const { answers } = await harbour.losesNone(model, upgrade, many);
         assert.deepEqual([...answers.keys()].sort(), [`${greeting}, Ada!`, before].sort());
         await harbour.assertOnly(model, release, 2);
         await harbour.yard.assertNothingLeft();

@@ -4,6 +4,7 @@ import type { DeployRequest } from '../../contract/deploy.js';
 import { testCluster, type TestCluster } from './cluster.js';
 import { Shipyard } from './deployments.js';
 import { greeterSource, greeterWeights, type GreeterWeights } from './models.js';
+import { crowded, makeRoom } from './room.js';
 import { Traffic } from './traffic.js';
 import { untilTrue } from './until.js';
 
@@ -17,11 +18,6 @@ const some = 20;
 export class Harbour {
   private main: string | null = null;
   private day = 0;
-  /**
-   * What a replica asks for. Little enough for two sets, and those of two or three other tests, on a small machine; for 100
-   * requests a second it takes twice as much.
-   */
-  cpu = 0.15;
 
   private constructor(
     readonly yard: Shipyard,
@@ -34,7 +30,9 @@ export class Harbour {
     const yard = await Shipyard.open(options);
     const cluster = await testCluster();
     const namespace = yard.name('harbour');
+    await makeRoom(cluster);
     await cluster.kubectl(['create', 'namespace', namespace]);
+    await cluster.kubectl(['label', 'namespace', namespace, `${crowded}=true`]);
     return new Harbour(yard, cluster, namespace);
   }
 
@@ -52,7 +50,8 @@ export class Harbour {
     return {
       target: 'kubernetes',
       replicas: 2,
-      resources: { cpu: this.cpu, memory: '128Mi' },
+      // Enough for 100 requests a second.
+      resources: { cpu: 0.3, memory: '128Mi' },
       verify: { samples: [{ input: 'Ada', expect: 'Hello, Ada!' }] },
       ...changes,
       kubernetes: { namespace: this.namespace, ...changes.kubernetes },

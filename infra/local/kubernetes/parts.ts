@@ -65,6 +65,9 @@ export function partsOf(node: ClusterNode): Part[] {
         ...[`--cert-dir=${keys}`, `--token-auth-file=${join(keys, 'tokens.csv')}`],
         ...['--authorization-mode=Node,RBAC', '--allow-privileged'],
         ...[`--service-cluster-ip-range=${serviceRange}`],
+        // Who wants more pods on a small machine than it has room for can have them promised less.
+        ...['--feature-gates=MutatingAdmissionPolicy=true'],
+        ...['--runtime-config=admissionregistration.k8s.io/v1beta1=true'],
         // Nothing resolves the node's name.
         '--kubelet-preferred-address-types=InternalIP',
         `--kubelet-client-certificate=${join(keys, 'to-kubelet.crt')}`,

@@ -6,7 +6,7 @@ import { open, textOf } from './request.js';
 /** Bytes of log that are asked for, counted from the first of the lines. */
 const maxBytes = 2 ** 20;
 /** Milliseconds a node may take to answer. */
-const timeout = 3_000;
+const timeout = 10_000;
 
 /**
  * Last log lines of a pod's container: with `previous`, of the run before the present one, where there was one. None

@@ -10,7 +10,7 @@ import { listNow } from '../apiserver/watch.js';
 /** Log lines that go into an error. */
 const lines = 30;
 /** Milliseconds that events about a pod may take; without them less is told. */
-const timeout = 2_000;
+const timeout = 10_000;
 
 /** The error a finding ends a rollout with: in words, with exit state and last log lines. */
 export async function explain(
