@@ -51,7 +51,11 @@ describe('a rollout on Kubernetes that makes no progress, under traffic', () => 
       const request = await harbour.newer(model, { greeting: 'Bye', delayMs: 600_000 }, { strategy });
       const verify = { ...request.verify, startupBudget: '6s' };
       const { message, seconds, answers } = await stalls({ ...request, verify });
-      assert.match(message, /was not ready within its start-up budget of 6s; last answer: .*503/);
+      // On a busy machine nothing listens yet.
+      assert.match(
+        message,
+        /was not ready within its start-up budget of 6s; last answer: .*(?:503|refused|exceeded)/,
+      );
       assert.deepEqual(answers, ['Hello, Ada!']);
       // Long before the cluster itself would call it stuck, which it does after ten minutes and that budget.
       assert.ok(seconds > 6 && seconds < 180, `given up after ${seconds} s`);

@@ -148,10 +148,10 @@ export class Harbour {
   async losesNone(service: string, act: () => Promise<unknown>, perSecond = 20): Promise<Traffic> {
     const ask = async (): Promise<string> => String(await this.yard.predict(service, 'Ada'));
     const traffic = await Traffic.during(ask, perSecond, async (asking) => {
-      await untilTrue(() => asking.ended >= some, 60_000);
+      await untilTrue(() => asking.ended >= some, 300_000);
       await act();
       const sent = asking.sent;
-      await untilTrue(() => asking.ended >= sent + some, 60_000);
+      await untilTrue(() => asking.ended >= sent + some, 300_000);
     });
     assert.deepEqual(
       traffic.failures.slice(0, 5),

@@ -6,7 +6,7 @@ export const crowded = 'slipway.test/crowded';
 
 /** Whatever a pod's first container asks for; what it may use stays as it is. */
 const asked = 'object.spec.containers[0].?resources.?requests.?cpu';
-const promise = 'JSONPatch{op: "replace", path: "/spec/containers/0/resources/requests/cpu", value: "10m"}';
+const promise = 'JSONPatch{op: "replace", path: "/spec/containers/0/resources/requests/cpu", value: "50m"}';
 
 /**
  * Lets pods of crowded namespaces use the processor they ask for without having it kept for them, as clusters do that
