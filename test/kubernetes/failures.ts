@@ -72,6 +72,7 @@ export async function failure(
   assert.equal(failed.details['replica'], name);
   const late = at - (await known(ground, name));
   assert.ok(late <= bound, `told ${late} ms after the cluster knew: ${failed.message}`);
-  assert.ok(late > -1_000, `told ${-late} ms before the cluster knew: ${failed.message}`);
+  // Of several ends the first may be forgotten by then.
+  assert.ok(late > -bound / 5, `told ${-late} ms before the cluster knew: ${failed.message}`);
   return failed;
 }

@@ -5,6 +5,8 @@ import { open, textOf } from './request.js';
 
 /** Bytes of log that are asked for, counted from the first of the lines. */
 const maxBytes = 2 ** 20;
+/** What a kubelet answers, as if it were the log, for a run that its node has removed meanwhile. */
+const noLog = 'unable to retrieve container logs for ';
 /** Milliseconds a node may take to answer. */
 const timeout = 10_000;
 
@@ -24,7 +26,7 @@ export async function lastLines(
   const bound = signal ? AbortSignal.any([signal, limit]) : limit;
   try {
     const text = (await textOf(await open(cluster, path, query, bound))).trimEnd();
-    return text === '' ? [] : text.split('\n').map(cutLine);
+    return text === '' || text.startsWith(noLog) ? [] : text.split('\n').map(cutLine);
   } catch {
     signal?.throwIfAborted();
     return [];
