@@ -4,12 +4,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { messageOf } from '../contract/errors.js';
+import { simulatedCluster } from '../infra/local/kubernetes/simulated.js';
 import { kube } from '../infra/local/tools/kube.js';
 import { getTool } from '../infra/local/tools/tool.js';
 import { countingApi, summarize, type CountingApi } from './counting-api.js';
 import type { Done, Order, Step } from './scale-await.js';
 import { reportScale, type Scaled } from './scale-report.js';
-import { simulatedCluster } from './simulated-cluster.js';
 
 type Options = { pods: number[]; json?: boolean };
 
