@@ -1,20 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
-import { execa } from 'execa';
-import type { ClusterConfig, Stack } from '../../contract/stack.js';
+import type { Stack } from '../../contract/stack.js';
 import { forward, type Forward } from '../../infra/local/kubernetes/forward.js';
+import { controlPlane, type ControlPlane } from './control-plane.js';
 import { runHome, testStack, toolPath } from './stack.js';
 
-export type TestCluster = {
+export type TestCluster = ControlPlane & {
   stack: Stack;
-  config: ClusterConfig;
-  /** Path of the administrator's kubeconfig. */
-  kubeconfig: string;
-  /** A fresh one for `@kubernetes/client-node`. */
-  kubeConfig: () => KubeConfig;
-  /** Runs kubectl; answers what it prints, throws an error with what it says when it fails. */
-  kubectl: (args: string[], options?: { input?: string }) => Promise<string>;
   /** Makes a port of this machine's loopback reachable for pods; close it at the end. */
   expose: (port: number) => Promise<Forward>;
 };
@@ -25,24 +16,10 @@ export async function testCluster(): Promise<TestCluster> {
   const { cluster: config } = stack;
   if (!config?.kubeconfig) throw new Error('the stack of this run has no Kubernetes cluster');
   const { kubeconfig } = config;
-  const kubectlPath = join(await clusterPrograms(), 'kubectl');
+  const kubectl = join(await clusterPrograms(), 'kubectl');
   return {
+    ...controlPlane({ config, kubeconfig, kubectl, cache: join(runHome.run, 'kubectl') }),
     stack,
-    config,
-    kubeconfig,
-    kubeConfig: () => {
-      const loaded = new KubeConfig();
-      loaded.loadFromString(readFileSync(kubeconfig, 'utf8'));
-      return loaded;
-    },
-    kubectl: async (args, { input } = {}) => {
-      const { stdout } = await execa(kubectlPath, args, {
-        // What it keeps of the API would lie in the user's home.
-        env: { KUBECONFIG: kubeconfig, KUBECACHEDIR: join(runHome.run, 'kubectl') },
-        ...(input === undefined ? { stdin: 'ignore' } : { input }),
-      });
-      return stdout;
-    },
     expose: (port) => forward(config.registry.replace(/:\d+$/, ''), 0, port),
   };
 }
