@@ -2,19 +2,25 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before } from 'node:test';
 import type { ServeSpec } from '../../contract/deploy.js';
 import { KubernetesSpec } from '../../contract/kubernetes.js';
 import type { ImageRef } from '../../contract/names.js';
 import type { Progress, Replica } from '../../contract/pipeline.js';
 import { Strategy } from '../../contract/strategy.js';
-import { imageFacts } from '../../platform/images/facts.js';
-import { createRegistry } from '../../platform/images/registry.js';
 import { connect, type Cluster, type ClusterOptions } from '../../platform/targets/kubernetes/cluster.js';
 import { kubernetesTargetOn } from '../../platform/targets/kubernetes/index.js';
 import type { ReplicaSet, Takeover, Target, Watch } from '../../platform/targets/index.js';
-import { testCluster, type TestCluster } from '../support/cluster.js';
-import { probeImage } from '../targets/probe.js';
+import { awaitWorkload } from '../../platform/targets/kubernetes/ready.js';
+import type { ControlPlane } from '../support/control-plane.js';
+
+/** A cluster that berths are in: `node-berth.ts` and `simulated-berth.ts` have one each. */
+export type Site = {
+  plane: ControlPlane;
+  /** What an installation there works with, beside the cluster. */
+  options: Pick<ClusterOptions, 'credentials' | 'base' | 'inspect'>;
+  /** Do pods answer? Those of simulated nodes are ready and run nothing. */
+  answers: boolean;
+};
 
 /** An installation of its own in a namespace of its own, so that tests do not meet each other's objects. */
 export class Berth {
@@ -23,7 +29,7 @@ export class Berth {
   #folder: string | undefined;
 
   private constructor(
-    readonly test: TestCluster,
+    readonly site: Site,
     /** The installation's name, and the namespace's. */
     readonly name: string,
     readonly cluster: Cluster,
@@ -31,17 +37,21 @@ export class Berth {
     this.target = kubernetesTargetOn(cluster);
   }
 
-  static async open(changes: Partial<ClusterOptions> = {}): Promise<Berth> {
-    const test = await testCluster();
+  static async open(site: Site, changes: Partial<ClusterOptions> = {}): Promise<Berth> {
     const name = `t-${randomBytes(4).toString('hex')}`;
-    const cluster = connect(optionsOf(test, name, changes));
-    await test.kubectl(['create', 'namespace', name]);
-    return new Berth(test, name, cluster);
+    const berth = new Berth(site, name, connect(optionsOf(site, name, changes)));
+    await site.plane.kubectl(['create', 'namespace', name]);
+    return berth;
+  }
+
+  /** Its cluster, for what is in no namespace or in another one. */
+  get plane(): ControlPlane {
+    return this.site.plane;
   }
 
   /** The same installation seen by somebody else: with another kubeconfig or other settings. */
   other(changes: Partial<ClusterOptions>): Berth {
-    return new Berth(this.test, this.name, connect(optionsOf(this.test, this.name, changes)));
+    return new Berth(this.site, this.name, connect(optionsOf(this.site, this.name, changes)));
   }
 
   /** Asks whether a set could be rolled out. */
@@ -96,8 +106,19 @@ export class Berth {
   /** Starts a set and waits until it answers. */
   async up(set: ReplicaSet): Promise<Replica> {
     const replica = await this.start(set);
-    await this.target.awaitReady(set, [replica], this.watch());
+    await this.ready(set, replica);
     return replica;
+  }
+
+  /** Waits until what was started is ready, and answers where pods do. */
+  async ready(set: ReplicaSet, replica: Replica): Promise<void> {
+    if (this.site.answers) return void (await this.target.awaitReady(set, [replica], this.watch()));
+    const { node: namespace, name } = replica;
+    await awaitWorkload(
+      this.cluster,
+      { namespace, name, budget: set.spec.verify.startupBudget },
+      this.watch(),
+    );
   }
 
   /**
@@ -126,7 +147,7 @@ export class Berth {
   async writeKubeconfig(name: string, user: object, cluster: object = {}): Promise<string> {
     this.#folder ??= await mkdtemp(join(tmpdir(), 'slipway-berth-'));
     const path = join(this.#folder, name);
-    const { server, caData } = this.test.kubeConfig().getCurrentCluster()!;
+    const { server, caData } = this.plane.kubeConfig().getCurrentCluster()!;
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
@@ -146,7 +167,7 @@ export class Berth {
 
   /** kubectl in the namespace. */
   kubectl(...args: string[]): Promise<string> {
-    return this.test.kubectl(['-n', this.name, ...args]);
+    return this.plane.kubectl(['-n', this.name, ...args]);
   }
 
   async get<T>(...args: string[]): Promise<T> {
@@ -155,36 +176,23 @@ export class Berth {
 
   async apply(...objects: object[]): Promise<void> {
     const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
-    await this.test.kubectl(['-n', this.name, 'apply', '-f', '-'], { input });
+    await this.plane.kubectl(['-n', this.name, 'apply', '-f', '-'], { input });
   }
 
   async close(): Promise<void> {
-    await this.test.kubectl(['delete', 'namespace', this.name, '--wait=false']);
+    await this.plane.kubectl(['delete', 'namespace', this.name, '--wait=false', '--ignore-not-found']);
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true });
   }
 }
 
-/** Called in a `describe`: its tests have a berth, and the image of a probe to start there. Handed over before the first. */
-export function withBerth(hand: (berth: Berth, image: ImageRef) => void): void {
-  let berth: Berth;
-  before(async () => {
-    const image = await probeImage((await testCluster()).stack);
-    berth = await Berth.open();
-    hand(berth, image);
-  });
-  after(async () => await berth?.close());
-}
-
 const optionsOf = (
-  { stack, config }: TestCluster,
+  { plane, options }: Site,
   name: string,
   changes: Partial<ClusterOptions>,
 ): ClusterOptions => ({
   stack: name,
-  config: { ...config, namespace: name },
-  credentials: stack.registry,
-  base: stack.base,
-  inspect: (image, signal) => imageFacts(createRegistry(stack.registry), image, signal),
+  config: { ...plane.config, namespace: name },
+  ...options,
   allowPickle: false,
   drain: 2_000,
   ...changes,

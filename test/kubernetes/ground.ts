@@ -5,7 +5,8 @@ import type { Progress } from '../../contract/pipeline.js';
 import { connect, type Cluster } from '../../platform/targets/kubernetes/cluster.js';
 import { awaitWorkload, type Wanted } from '../../platform/targets/kubernetes/ready.js';
 import type { Watch } from '../../platform/targets/index.js';
-import type { TestCluster } from '../support/cluster.js';
+import type { Stack } from '../../contract/stack.js';
+import type { ControlPlane } from '../support/control-plane.js';
 
 /** How a workload of the tests differs from one that serves; `pod` and `container` are merged into the manifest. */
 export type Sown = {
@@ -14,10 +15,14 @@ export type Sown = {
   env?: Record<string, string>;
   memory?: string;
   cpu?: string;
+  annotations?: Record<string, string>;
   container?: object;
   pod?: object;
   spec?: object;
 };
+
+/** A cluster, and the stack that its pods pull from; without one they pull nothing. */
+type Home = ControlPlane & { stack?: Pick<Stack, 'registry'> };
 
 /** A namespace of its own on the test cluster, with what its pods need to pull. */
 export class Ground {
@@ -27,7 +32,7 @@ export class Ground {
   readonly #image: string;
 
   private constructor(
-    readonly home: TestCluster,
+    readonly home: Home,
     image: ImageRef,
     kubeconfig: string,
   ) {
@@ -36,10 +41,10 @@ export class Ground {
   }
 
   /** @param image what obeys the serving contract: the probe */
-  static async open(home: TestCluster, image: ImageRef): Promise<Ground> {
+  static async open(home: Home, image: ImageRef): Promise<Ground> {
     const ground = new Ground(home, image, home.kubeconfig);
     await home.kubectl(['create', 'namespace', ground.namespace]);
-    await ground.pullSecret('pull', home.config.registry, home.stack.registry.password);
+    if (home.stack) await ground.pullSecret('pull', home.config.registry, home.stack.registry.password);
     return ground;
   }
 
@@ -54,7 +59,7 @@ export class Ground {
       stack: this.namespace,
       allowPickle: false,
       drain: 1_000,
-      credentials: stack.registry,
+      credentials: stack?.registry ?? { username: '', password: '' },
     });
   }
 
@@ -67,7 +72,7 @@ export class Ground {
   }
 
   async pullSecret(name: string, host: string, password: string): Promise<void> {
-    const { username } = this.home.stack.registry;
+    const { username = '' } = this.home.stack?.registry ?? {};
     const auths = {
       [host]: { username, password, auth: Buffer.from(`${username}:${password}`).toString('base64') },
     };
@@ -110,7 +115,7 @@ export class Ground {
       spec: {
         replicas: sown.replicas ?? 1,
         selector: { matchLabels: labels },
-        template: { metadata: { labels }, spec },
+        template: { metadata: { labels, annotations: sown.annotations }, spec },
         ...sown.spec,
       },
     });

@@ -6,13 +6,14 @@ import { inspect } from 'node:util';
 import { SlipwayError } from '../../contract/errors.js';
 import { ask, askFor } from '../../platform/targets/kubernetes/apiserver/ask.js';
 import { KubernetesError } from '../../platform/targets/kubernetes/apiserver/errors.js';
-import { Berth } from './berth.js';
+import type { Berth } from './berth.js';
 import { closed, listening } from './listening.js';
+import { openBerth } from './simulated-berth.js';
 
 describe('an apiserver that does not answer, or not as it should', () => {
   let berth: Berth;
   before(async () => {
-    berth = await Berth.open();
+    berth = await openBerth();
   });
   after(async () => await berth.close());
 

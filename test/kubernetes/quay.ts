@@ -1,4 +1,4 @@
-import type { V1Deployment, V1Pod } from '@kubernetes/client-node';
+import { DiscoveryV1Api, type V1Pod } from '@kubernetes/client-node';
 import type { ImageRef } from '../../contract/names.js';
 import type { Replica } from '../../contract/pipeline.js';
 import type { Strategy } from '../../contract/strategy.js';
@@ -18,16 +18,20 @@ export const canary = (traffic: Extract<Strategy, { kind: 'canary' }>['traffic']
 
 /** Releases of one service that follow each other in a berth, the way activities bring them there. */
 export class Quay {
+  readonly #discovery: DiscoveryV1Api;
+
   constructor(
     readonly berth: Berth,
     readonly image: ImageRef,
-  ) {}
+  ) {
+    this.#discovery = berth.plane.kubeConfig().makeApiClient(DiscoveryV1Api);
+  }
 
   /** Starts a set beside what is live and waits until what was started is ready. */
   async begin(token: number, strategy: Strategy, live: Replica[], spec: Spec = {}): Promise<Takeover> {
     const set: ReplicaSet = this.berth.set(this.image, spec, { token });
     const replica = await this.berth.start(set, { strategy, live });
-    await this.berth.target.awaitReady(set, [replica], this.berth.watch());
+    await this.berth.ready(set, replica);
     return { set, replicas: [replica], strategy, live };
   }
 
@@ -45,7 +49,8 @@ export class Quay {
   }
 
   async replicas(name: string): Promise<[wanted: number, ready: number]> {
-    const { spec, status } = await this.berth.get<V1Deployment>('deployment', name);
+    const { apps } = this.berth.cluster;
+    const { spec, status } = await apps.readNamespacedDeployment({ name, namespace: this.berth.name });
     return [spec?.replicas ?? -1, status?.readyReplicas ?? 0];
   }
 
@@ -72,20 +77,21 @@ export class Quay {
 
   /** Workloads whose pods the service's own Service sends requests to. */
   async behind(): Promise<string[]> {
-    const { items } = await this.berth.get<{ items: Slice[] }>(
-      'endpointslices',
-      '-l',
-      'kubernetes.io/service-name=iris',
-    );
+    const { items } = await this.#discovery.listNamespacedEndpointSlice({
+      namespace: this.berth.name,
+      labelSelector: 'kubernetes.io/service-name=iris',
+    });
     const pods = items.flatMap(({ endpoints }) =>
-      (endpoints ?? []).filter(({ conditions }) => conditions.ready).map(({ targetRef }) => targetRef.name),
+      (endpoints ?? [])
+        .filter(({ conditions }) => conditions?.ready)
+        .map(({ targetRef }) => targetRef?.name ?? ''),
     );
     return [...new Set(pods.map((pod) => pod.split('-').slice(0, -2).join('-')))].sort();
   }
 
   /** Waits until exactly these are behind the Service: the endpoints controller takes a moment. */
   async awaitBehind(...workloads: string[]): Promise<void> {
-    for (const end = Date.now() + 15_000; ;) {
+    for (const end = Date.now() + 60_000; ;) {
       const now = await this.behind();
       if (now.join() === workloads.join()) return;
       if (Date.now() > end) throw new Error(`behind the service: ${now.join()}, not ${workloads.join()}`);
@@ -94,11 +100,10 @@ export class Quay {
   }
 
   async pods(workload: string): Promise<V1Pod[]> {
-    const { items } = await this.berth.get<{ items: V1Pod[] }>(
-      'pods',
-      '-l',
-      `slipway.dev/workload=${workload}`,
-    );
+    const { items } = await this.berth.cluster.core.listNamespacedPod({
+      namespace: this.berth.name,
+      labelSelector: `slipway.dev/workload=${workload}`,
+    });
     return items;
   }
 }
@@ -113,4 +118,3 @@ type Object = {
   };
   spec: unknown;
 };
-type Slice = { endpoints?: { conditions: { ready: boolean }; targetRef: { name: string } }[] };

@@ -3,16 +3,15 @@ import { writeFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { inspect } from 'node:util';
 import { SlipwayError } from '../../contract/errors.js';
-import type { ImageRef } from '../../contract/names.js';
 import { ask } from '../../platform/targets/kubernetes/apiserver/ask.js';
 import { untilTrue } from '../support/until.js';
-import { withBerth, type Berth } from './berth.js';
+import type { Berth } from './berth.js';
+import { image, withBerth } from './simulated-berth.js';
 import { denyingWebhook } from './webhook.js';
 
 describe('what a cluster refuses', () => {
-  let image: ImageRef;
   let berth: Berth;
-  withBerth((...given) => ([berth, image] = given));
+  withBerth((given) => (berth = given));
 
   const readPods = (of: Berth, options: Parameters<typeof ask>[3] = {}) =>
     ask(of.cluster, 'listing pods', () => of.cluster.core.listNamespacedPod({ namespace: of.name }), options);

@@ -2,13 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { V1Service } from '@kubernetes/client-node';
 import type { SlipwayError } from '../../contract/errors.js';
-import { testStack } from '../support/stack.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import type { Berth } from './berth.js';
 import { blueGreen, canary, Quay, rolling } from './quay.js';
-
-const stack = await testStack();
-const image = await probeImage(stack);
+import { image, openBerth } from './simulated-berth.js';
 
 /** All that a release can ask for. */
 const everything = {
@@ -24,7 +20,7 @@ describe('undoing a takeover in a cluster', () => {
   let berth: Berth;
   let quay: Quay;
   before(async () => {
-    berth = await Berth.open();
+    berth = await openBerth();
     quay = new Quay(berth, image);
   });
   after(async () => await berth.close());

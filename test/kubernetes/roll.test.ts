@@ -3,7 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import type { Replica } from '../../contract/pipeline.js';
 import { testStack } from '../support/stack.js';
 import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import type { Berth } from './berth.js';
+import { openBerth } from './node-berth.js';
 import { blueGreen, Quay, rolling } from './quay.js';
 import { watching } from './watching.js';
 
@@ -15,7 +16,7 @@ describe('replacing replicas in a cluster', () => {
   let berth: Berth;
   let quay: Quay;
   before(async () => {
-    berth = await Berth.open();
+    berth = await openBerth();
     quay = new Quay(berth, image);
   });
   after(async () => await berth.close());

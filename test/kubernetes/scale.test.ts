@@ -1,44 +1,40 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { countingApi } from '../../bench/counting-api.js';
-import { simulatedCluster } from '../../bench/simulated-cluster.js';
-import { ClusterConfig } from '../../contract/stack.js';
-import { connect, type Cluster } from '../../platform/targets/kubernetes/cluster.js';
+import type { Cluster } from '../../platform/targets/kubernetes/cluster.js';
 import { labels } from '../../platform/targets/kubernetes/objects/labels.js';
 import { awaitWorkload } from '../../platform/targets/kubernetes/ready.js';
-import { clusterPrograms } from '../support/cluster.js';
+import { openBerth } from './simulated-berth.js';
 
 test('awaiting 300 pods asks no more of the apiserver than awaiting three', async (t) => {
-  const programs = await clusterPrograms();
-  const simulated = await simulatedCluster(
-    { programs, nodes: 2, podsPerNode: 200 },
-    (doing) => t.diagnostic(doing),
-    t.signal,
-  );
-  t.after(() => simulated.stop());
-  const counted = await countingApi(simulated.kubeconfig);
-  t.after(() => counted.close());
-  const kubeconfig = join(simulated.folder, 'counted');
-  await counted.writeKubeconfig(kubeconfig);
-  const cluster = connect({
-    config: ClusterConfig.parse({ kubeconfig, registry: 'registry.invalid', reach: 'service' }),
-    ...{ stack: 'scale', allowPickle: false, drain: 1_000 },
-    credentials: { username: '', password: '' },
+  const berth = await openBerth();
+  const counted = await countingApi(berth.plane.kubeconfig);
+  const folder = await mkdtemp(join(tmpdir(), 'scale-'));
+  t.after(async () => {
+    await berth.close();
+    await counted.close();
+    await rm(folder, { recursive: true });
   });
+  const kubeconfig = join(folder, 'counted');
+  await counted.writeKubeconfig(kubeconfig);
+  const { cluster } = berth.as(kubeconfig);
+  const { name: namespace } = berth;
 
   for (const replicas of [3, 300]) {
     const name = `scale-${replicas}`;
-    await sow(cluster, name, replicas);
+    await sow(cluster, namespace, name, replicas);
     counted.take();
     const told: string[] = [];
     await awaitWorkload(
       cluster,
-      { namespace: 'default', name, budget: '1m' },
+      { namespace, name, budget: '10m' },
       { signal: t.signal, onProgress: ({ message }) => void told.push(message) },
     );
     const { requests } = counted.take();
-    assert.equal(await readyPods(cluster, name), replicas, 'ready when it was said');
+    assert.equal(await readyPods(cluster, namespace, name), replicas, 'ready when it was said');
     assert.match(told.join('\n'), new RegExp(`^\\d+ of ${replicas} ready`, 'm'));
 
     const made = (wanted: string) =>
@@ -54,10 +50,10 @@ test('awaiting 300 pods asks no more of the apiserver than awaiting three', asyn
 });
 
 /** A Deployment as little as the cluster takes, and found as ours are. */
-async function sow({ apps }: Cluster, name: string, replicas: number): Promise<void> {
+async function sow({ apps }: Cluster, namespace: string, name: string, replicas: number): Promise<void> {
   const found = { [labels.workload]: name };
   await apps.createNamespacedDeployment({
-    namespace: 'default',
+    namespace,
     body: {
       metadata: { name },
       spec: {
@@ -72,9 +68,9 @@ async function sow({ apps }: Cluster, name: string, replicas: number): Promise<v
   });
 }
 
-async function readyPods({ core }: Cluster, name: string): Promise<number> {
+async function readyPods({ core }: Cluster, namespace: string, name: string): Promise<number> {
   const { items } = await core.listNamespacedPod({
-    namespace: 'default',
+    namespace,
     labelSelector: `${labels.workload}=${name}`,
   });
   const isReady = ({ status }: (typeof items)[number]) =>

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { V1Ingress } from '@kubernetes/client-node';
 import type { Replica } from '../../contract/pipeline.js';
 import type { SlipwayError } from '../../contract/errors.js';
-import { testStack } from '../support/stack.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import type { Berth } from './berth.js';
 import { canary, Quay } from './quay.js';
-
-const stack = await testStack();
-const image = await probeImage(stack);
+import { image, openBerth } from './simulated-berth.js';
 
 type Route = {
   metadata: { managedFields: { manager: string }[]; annotations?: Record<string, string> };
@@ -25,21 +19,10 @@ describe('sharing traffic in a cluster', () => {
   let berth: Berth;
   let quay: Quay;
   before(async () => {
-    berth = await Berth.open();
+    berth = await openBerth();
     quay = new Quay(berth, image);
-    const definition = await readFile(resolve('test/kubernetes/httproute.yaml'), 'utf8');
-    await berth.test.kubectl(['apply', '-f', '-'], { input: definition });
-    await berth.test.kubectl([
-      'wait',
-      '--for=condition=Established',
-      'crd/httproutes.gateway.networking.k8s.io',
-      '--timeout=30s',
-    ]);
   });
-  after(async () => {
-    await berth.close();
-    await berth.test.kubectl(['delete', 'crd', 'httproutes.gateway.networking.k8s.io', '--wait=false']);
-  });
+  after(async () => await berth.close());
   const at = (name: string): Replica[] => [{ node: berth.name, name, url: 'http://nowhere' }];
   const undo = (token: number, before: unknown) =>
     berth.target.restore(berth.set(image, {}, { token }).grant, before, berth.watch());

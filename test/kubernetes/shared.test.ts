@@ -1,40 +1,32 @@
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Deployment, V1NetworkPolicy, V1Secret } from '@kubernetes/client-node';
-import type { ImageRef } from '../../contract/names.js';
+import type { Stack } from '../../contract/stack.js';
 import { labels } from '../../platform/targets/kubernetes/objects/labels.js';
 import { installationOf } from '../../platform/targets/installation.js';
-import { testCluster } from '../support/cluster.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
-
-const { stack, config } = await testCluster();
+import { image, openBerth } from './simulated-berth.js';
 
 describe('what all releases in a namespace share', () => {
-  let image: ImageRef;
-  before(async () => {
-    image = await probeImage(stack);
-  });
-
   test('the pull secret holds who may only read, and another password from the next release on', async () => {
+    const registry = { url: 'http://registry.test:5000', username: 'shipper', password: 'may push' };
     const as = (password: string) => {
       const pull = { username: 'reader', password };
-      return installationOf({ ...stack, registry: { ...stack.registry, pull } }).credentials;
+      return installationOf({ drain: '1s', registry: { ...registry, pull } } as Stack).credentials;
     };
-    const other = await Berth.open({ credentials: as('first') });
+    const other = await openBerth({ credentials: as('first') });
     const held = async () => {
       const { data } = await other.get<V1Secret>('secret', `slipway-${other.name}-registry`);
       return Buffer.from(data!['.dockerconfigjson']!, 'base64').toString();
     };
     const holding = (password: string) => {
       const auth = Buffer.from(`reader:${password}`).toString('base64');
-      return { auths: { [config.registry]: { username: 'reader', password, auth } } };
+      return { auths: { [other.cluster.config.registry]: { username: 'reader', password, auth } } };
     };
     try {
       await other.start(other.set(image, {}, { token: 1 }));
       assert.deepEqual(JSON.parse(await held()), holding('first'));
-      assert.ok(!(await held()).includes(stack.registry.password));
+      assert.ok(!(await held()).includes(registry.password));
       await other.other({ credentials: as('second') }).start(other.set(image, {}, { token: 2 }));
       assert.deepEqual(JSON.parse(await held()), holding('second'));
     } finally {
@@ -43,7 +35,7 @@ describe('what all releases in a namespace share', () => {
   });
 
   test('models may call nobody, whatever was changed by hand, unless the configuration lets them', async () => {
-    const other = await Berth.open();
+    const other = await openBerth();
     const matchLabels = { [labels.stack]: other.name };
     const closed = async (): Promise<void> => {
       const { spec } = await other.get<V1NetworkPolicy>('networkpolicy', `slipway-${other.name}-egress`);
@@ -79,7 +71,7 @@ describe('what all releases in a namespace share', () => {
   });
 
   test('a policy of somebody else by that name is refused before anything is made, and left alone', async () => {
-    const other = await Berth.open();
+    const other = await openBerth();
     try {
       const name = `slipway-${other.name}-egress`;
       const spec = { podSelector: {}, policyTypes: ['Egress'] };
@@ -103,7 +95,7 @@ describe('what all releases in a namespace share', () => {
 
   test('two at once, of which one is removed as the other starts, keep what they share', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const other = await Berth.open();
+      const other = await openBerth();
       try {
         await other.start(other.set(image, {}, { token: 1, service: 'one' }));
         await sleep(round * 50);

@@ -7,19 +7,15 @@ import type {
   V1Service,
 } from '@kubernetes/client-node';
 import type { SlipwayError } from '../../contract/errors.js';
-import { testStack } from '../support/stack.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import type { Berth } from './berth.js';
 import { blueGreen, Quay } from './quay.js';
-
-const stack = await testStack();
+import { image, openBerth } from './simulated-berth.js';
 
 describe("a service's own objects in a cluster", () => {
   let berth: Berth;
   let quay: Quay;
   before(async () => {
-    const image = await probeImage(stack);
-    berth = await Berth.open();
+    berth = await openBerth();
     quay = new Quay(berth, image);
   });
   after(async () => await berth.close());

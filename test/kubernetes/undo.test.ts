@@ -9,17 +9,14 @@ import type { Effect } from '../../contract/journal.js';
 import type { Grant } from '../../contract/pipeline.js';
 import type { Platform } from '../../platform/open.js';
 import { MemoryCatalog } from '../support/memory-catalog.js';
-import { testStack } from '../support/stack.js';
-import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import type { Berth } from './berth.js';
 import { blueGreen, Quay } from './quay.js';
-
-const stack = await testStack();
-const image = await probeImage(stack);
+import { image, openBerth } from './simulated-berth.js';
 
 /** What activities work with over a berth. */
 function platformOf({ target }: Berth, catalog: object): Platform {
   const storage = { put: () => Promise.resolve({}) };
+  const stack = { drain: '2s' };
   return { catalog, storage, stack, targets: { kubernetes: target } } as unknown as Platform;
 }
 
@@ -60,9 +57,9 @@ async function eventually<T>(check: () => Promise<T | false>, within = 30_000): 
 
 describe('an undo in a namespace that was deleted meanwhile', () => {
   test('has nothing left to do, and says so, for one whose roles went along', async () => {
-    const berth = await Berth.open();
+    const berth = await openBerth();
     const { grant, traffic, replica } = await takenOver(berth);
-    const { kubectl } = berth.test;
+    const { kubectl } = berth.plane;
     const user = ['--serviceaccount', `default:${berth.name}`];
     await kubectl(['-n', 'default', 'create', 'serviceaccount', berth.name]);
     await kubectl(['create', 'clusterrole', berth.name, '--verb=get', '--resource=namespaces']);
@@ -98,6 +95,7 @@ describe('an undo in a namespace that was deleted meanwhile', () => {
     } finally {
       await kubectl(['delete', 'clusterrolebinding,clusterrole', berth.name]);
       await kubectl(['-n', 'default', 'delete', 'serviceaccount', berth.name]);
+      await berth.close();
     }
   });
 });
@@ -117,7 +115,7 @@ describe('an undo that is refused', () => {
   };
 
   test('waits for who may lift that: rights are given back, then a fresh token', async () => {
-    berth = await Berth.open();
+    berth = await openBerth();
     const { quay, was, set, grant, traffic, replica } = await takenOver(berth);
     const all = [{ apiGroups: ['*'], resources: ['*'], verbs: ['*'] }];
     const { kubeconfig } = await berth.somebody('worker', all);

@@ -4,10 +4,9 @@ import { selfSigned } from '../support/certificates.js';
 import type { Berth } from './berth.js';
 import { closed, listening } from './listening.js';
 
-/** A real webhook on this machine that denies every Deployment of the berth. */
+/** A real webhook on this machine's loopback, where the apiserver is as well, that denies every Deployment of the berth. */
 export async function denyingWebhook(berth: Berth, text: string): Promise<{ close: () => Promise<void> }> {
-  const address = berth.cluster.config.registry.replace(/:\d+$/, '');
-  const { key, certificate } = await selfSigned(`IP:${address}`);
+  const { key, certificate } = await selfSigned('IP:127.0.0.1');
   const server = await listening(
     createServer({ key, cert: certificate }, (request, response) => {
       let body = '';
@@ -22,7 +21,7 @@ export async function denyingWebhook(berth: Berth, text: string): Promise<{ clos
       });
     }),
   );
-  const exposed = await berth.test.expose((server.address() as AddressInfo).port);
+  const { port } = server.address() as AddressInfo;
   await berth.apply({
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'ValidatingWebhookConfiguration',
@@ -33,7 +32,7 @@ export async function denyingWebhook(berth: Berth, text: string): Promise<{ clos
         admissionReviewVersions: ['v1'],
         sideEffects: 'None',
         clientConfig: {
-          url: `https://${address}:${exposed.port}/`,
+          url: `https://127.0.0.1:${port}/`,
           caBundle: Buffer.from(certificate).toString('base64'),
         },
         rules: [
@@ -46,7 +45,6 @@ export async function denyingWebhook(berth: Berth, text: string): Promise<{ clos
   return {
     close: async () => {
       await berth.kubectl('delete', 'validatingwebhookconfiguration', berth.name);
-      await exposed.close();
       await closed(server);
     },
   };
