@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { Stack } from '../../contract/stack.js';
-import { testCluster } from '../support/cluster.js';
-import { chart, runHelm, withValues, type Values } from './installed.js';
+import { testApiserver } from '../support/apiserver.js';
+import { chart, runHelm, withValues, type Values } from './helm.js';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 /** What has to be given. */
@@ -86,7 +86,7 @@ describe('the chart', { timeout: 1_500_000 }, () => {
     const named = { stack: { ...least.stack, registry } };
     assert.deepEqual(Stack.parse(configOf(await template(named))).registry, registry);
     assert.deepEqual(Stack.parse(configOf(await template(least))).registry, least.stack.registry);
-    const { kubeconfig } = await testCluster();
+    const { kubeconfig } = await testApiserver();
     const notes = (values: Values) =>
       withValues(values, (file) =>
         runHelm(['install', 'ship', chart, '--dry-run=client', '--kubeconfig', kubeconfig, '--values', file]),

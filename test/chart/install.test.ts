@@ -6,7 +6,8 @@ import { Shipyard } from '../support/deployments.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { whatIsKept } from '../support/raw-temporal.js';
 import { until } from '../support/until.js';
-import { apiKey, chart, Ground, runHelm, withValues, type Values } from './installed.js';
+import { chart, runHelm, withValues, type Values } from './helm.js';
+import { apiKey, Ground } from './installed.js';
 
 describe('Slipway installed in a cluster', { timeout: 1_800_000 }, () => {
   let ground: Ground;
