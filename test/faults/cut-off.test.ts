@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { CancelledFailure, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import type { Shipyard } from '../support/deployments.js';
-import { FaultWorker } from '../support/faults.js';
+import { LocalWorker } from '../support/local-worker.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { stageActivities } from '../support/stages.js';
 import { withoutWorker } from '../support/without-worker.js';
@@ -18,17 +18,16 @@ const withoutEffect: readonly Activity[] = ['pin', 'downloadSource', 'downloadMo
 describe('a deployment cut off after an effect', () => {
   let yard: Shipyard;
   let model: string;
-  let worker: FaultWorker | undefined;
+  let worker: LocalWorker | undefined;
   let edition = 0;
-  // Before the stack's own worker comes back.
-  after(() => worker?.end('SIGTERM'));
+  after(() => worker?.end());
   withoutWorker(async (opened) => {
     yard = opened;
     model = await yard.greeter('cut', { greeting: 'Stable' });
     await yard.ship({ model });
   });
   before(async () => {
-    worker = await FaultWorker.start();
+    worker = await LocalWorker.start();
   });
 
   /** New weights, and a new source only where it takes one: everywhere else nothing has to be built. */

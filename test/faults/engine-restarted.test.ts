@@ -9,7 +9,7 @@ describe('servers that go away under a running service', () => {
   let yard: Shipyard;
   let model: string;
   before(async () => {
-    yard = await Shipyard.open();
+    yard = await Shipyard.onStack();
     model = await yard.greeter('served');
     await yard.ship({ model });
   });

@@ -1,26 +1,23 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Shipyard } from '../support/deployments.js';
-import { FaultWorker } from '../support/faults.js';
+import { LocalWorker } from '../support/local-worker.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { afterCommit, stageActivities } from '../support/stages.js';
-import { killComponent, repair } from '../support/harm.js';
 
 describe('every activity acts and its first reply is lost', () => {
   let yard: Shipyard;
-  let worker: FaultWorker;
+  let worker: LocalWorker;
   let model: string;
   before(async () => {
-    yard = await Shipyard.open();
-    await killComponent('worker', 'SIGTERM');
-    worker = await FaultWorker.start({ loseFirstReply: 'all' });
+    yard = await Shipyard.open({ worker: false });
+    worker = await LocalWorker.start({ loseFirstReply: 'all' });
     model = yard.name('lost');
     await yard.put(model, 'source', await greeterSource({ 'note.txt': model }));
     await yard.put(model, 'weights', await greeterWeights({ greeting: 'Hello' }));
   });
   after(async () => {
-    await worker.end('SIGTERM');
-    await repair();
+    await worker.end();
     await yard.close();
   });
 

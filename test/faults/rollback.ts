@@ -4,7 +4,7 @@ import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker, type ActivityName } from '../support/faults.js';
 import { greeterWeights } from '../support/models.js';
 import { servers } from '../support/stages.js';
-import { withoutWorker } from '../support/without-worker.js';
+import { stackWithoutWorker } from '../support/stack-without-worker.js';
 import { outage } from './outage.js';
 
 /** Tests that a rollback goes on by itself when every server is killed in each of these of its activities, in order. */
@@ -12,7 +12,7 @@ export function rollbackGoesOn(steps: readonly ActivityName[]): void {
   describe('a rollback', () => {
     let yard: Shipyard;
     let model: string;
-    withoutWorker(async (opened) => {
+    stackWithoutWorker(async (opened) => {
       yard = opened;
       model = await yard.greeter('back', { greeting: 'Stable' });
       await yard.ship({ model });

@@ -5,13 +5,13 @@ import { FaultWorker } from '../support/faults.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { SoakOrder } from '../support/soak.js';
 import { servers, stageActivities } from '../support/stages.js';
-import { withoutWorker } from '../support/without-worker.js';
+import { stackWithoutWorker } from '../support/stack-without-worker.js';
 import { outage } from './outage.js';
 
 /** Each server in each stage, and nothing else under way: every deployment has another server away in each of its stages. */
 describe('each server killed and started again in each stage of a deployment', () => {
   let yard: Shipyard;
-  withoutWorker((opened) => (yard = opened));
+  stackWithoutWorker((opened) => (yard = opened));
   const order = SoakOrder.draw();
   const byStage = stageActivities.map((activity) => ({ activity, drawn: order.of(servers) }));
 

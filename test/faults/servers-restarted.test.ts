@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Shipyard } from '../support/deployments.js';
 import { FaultWorker } from '../support/faults.js';
 import { stageActivities } from '../support/stages.js';
-import { withoutWorker } from '../support/without-worker.js';
+import { stackWithoutWorker } from '../support/stack-without-worker.js';
 import { Convoy } from './convoy.js';
 import { outage } from './outage.js';
 import { outages, wanted } from './outages.js';
@@ -11,7 +11,7 @@ import { meeting, stepsMet, unmet } from './plan.js';
 
 describe('servers killed and started again in every stage of a deployment', () => {
   let yard: Shipyard;
-  withoutWorker((opened) => (yard = opened));
+  stackWithoutWorker((opened) => (yard = opened));
 
   test('all at once in every stage, each in every stage that calls it: deployments go on by themselves', async () => {
     const worker = await FaultWorker.start();

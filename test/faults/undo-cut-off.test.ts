@@ -6,7 +6,7 @@ import { FaultWorker } from '../support/faults.js';
 import type { Shipyard } from '../support/deployments.js';
 import { greeterSource, greeterWeights } from '../support/models.js';
 import { servers } from '../support/stages.js';
-import { withoutWorker } from '../support/without-worker.js';
+import { stackWithoutWorker } from '../support/stack-without-worker.js';
 import { outage } from './outage.js';
 
 /** The undo of a deployment that failed, from its first activity to its last. */
@@ -19,7 +19,7 @@ describe('a deployment that takes itself back', () => {
   let edition = 0;
   // Before the stack's own worker comes back.
   after(() => worker?.end('SIGTERM'));
-  withoutWorker(async (opened) => {
+  stackWithoutWorker(async (opened) => {
     yard = opened;
     model = await yard.greeter('undone', { greeting: 'Stable' });
     await yard.ship({ model });

@@ -4,7 +4,8 @@ import pLimit from 'p-limit';
 import { Pool } from 'undici';
 import type { Replica } from '../../contract/pipeline.js';
 import { BuildWorld } from '../build/world.js';
-import { Berth } from '../kubernetes/berth.js';
+import type { Berth } from '../kubernetes/berth.js';
+import { openBerth } from '../kubernetes/node-berth.js';
 import { untilTrue } from '../support/until.js';
 import { GatewayWorld } from './world.js';
 
@@ -42,7 +43,7 @@ export class Pods {
       ).run();
       here.world = await GatewayWorld.open();
       here.#client = new Pool(here.world.gateway.url);
-      here.berth = await Berth.open({ drain: 5_000 });
+      here.berth = await openBerth({ drain: 5_000 });
       const { berth } = here;
       here.replica = await berth.up(berth.set(image, { replicas: 3, resources: { cpu, memory: '128Mi' } }));
       await here.world.route('iris', here.replica.url);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { holdPart, releasePart } from '../support/cluster.js';
 import { Traffic } from '../support/traffic.js';
 import { untilTrue } from '../support/until.js';
 import { Pods } from './pods.js';
+import { holdPart, releasePart } from '../support/harm.js';
 
 describe('pods come and go while what leads to them stays as it was', () => {
   const pods = Pods.here(0.1);

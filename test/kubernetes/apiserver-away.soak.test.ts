@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { holdPart, killPart, releasePart, testCluster } from '../support/cluster.js';
+import { testCluster } from '../support/cluster.js';
 import { untilTrue } from '../support/until.js';
 import { probeImage } from '../targets/probe.js';
 import { Ground } from './ground.js';
+import { holdPart, killPart, releasePart } from '../support/harm.js';
 
 const home = await testCluster();
 

@@ -8,7 +8,6 @@ import { Harbour } from '../support/harbour.js';
 import { until } from '../support/until.js';
 import { Wire } from '../support/wire.js';
 import { blueGreen, rolling } from './strategies.js';
-import { killComponent, repair } from '../support/harm.js';
 
 /** What is held before it acts, each in a service of its own; with the strategy that comes there soonest. */
 const held = [
@@ -27,13 +26,11 @@ describe('a worker presumed dead that still runs its attempts on Kubernetes', ()
   let harbour: Harbour;
   let wire: Wire;
   before(async () => {
-    harbour = await Harbour.open();
-    await killComponent('worker', 'SIGTERM');
+    harbour = await Harbour.open({ worker: false });
     wire = await Wire.to(new URL(`tcp://${harbour.cluster.stack.temporal.address}`));
   });
   after(async () => {
     await wire.close();
-    await repair();
     await harbour.close();
   });
 

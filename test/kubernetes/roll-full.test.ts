@@ -5,7 +5,8 @@ import type { Replica } from '../../contract/pipeline.js';
 import { testStack } from '../support/stack.js';
 import { until } from '../support/until.js';
 import { probeImage } from '../targets/probe.js';
-import { Berth } from './berth.js';
+import type { Berth } from './berth.js';
+import { openBerth } from './node-berth.js';
 import { Quay, rolling } from './quay.js';
 import { watching } from './watching.js';
 
@@ -24,7 +25,7 @@ describe('replacing replicas on a node that is full', () => {
   const patch = (op: object) =>
     berth.kubectl('patch', 'node', node, '--subresource=status', '--type=json', '-p', JSON.stringify([op]));
   before(async () => {
-    berth = await Berth.open();
+    berth = await openBerth();
     quay = new Quay(berth, image);
     const { items } = await berth.get<{ items: V1Node[] }>('nodes');
     node = items[0]?.metadata?.name ?? '';
