@@ -72,7 +72,6 @@ const healthy = (): Count => ({
         { tag: '20260102-2', digest: digest('2') },
       ],
     },
-    { repository: 'elsewhere/other', tags: [{ tag: 'x', digest: digest('9') }] },
   ],
   uploads: [{ id: 'u', key: 'iris/model/20260103.zip', size: 1, startedAt: new Date(0).toISOString() }],
   services: [

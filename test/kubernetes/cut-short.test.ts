@@ -16,7 +16,7 @@ describe('a deployment on Kubernetes cut short by people', () => {
   async function untouched(act: () => Promise<void>): Promise<void> {
     const { harbour, model } = dock;
     const objects = await harbour.objects(model);
-    await harbour.losesNone(model, act, 20);
+    await harbour.losesNone(model, act);
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Hello, Ada!');
     assert.deepEqual(await harbour.objects(model), objects);
     await harbour.yard.assertNothingLeft();

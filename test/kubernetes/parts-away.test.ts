@@ -58,7 +58,7 @@ describe('a cluster with parts away', () => {
       }
       await handle.result();
     };
-    await harbour.losesNone(model, away, 20);
+    await harbour.losesNone(model, away);
     assert.equal(await harbour.yard.predict(model, 'Ada'), 'Bye, Ada!');
     await harbour.yard.assertNothingLeft(120_000);
   });
@@ -81,7 +81,7 @@ describe('a cluster with parts away', () => {
         await handle.result();
       }
     };
-    await harbour.losesNone(model, killed, 20);
+    await harbour.losesNone(model, killed);
     assert.equal(await harbour.yard.predict(model, 'Ada'), `${greeting}, Ada!`);
     await harbour.yard.assertNothingLeft(120_000);
   });

@@ -21,7 +21,7 @@ describe('on Kubernetes, every activity acts and its first reply is lost', () =>
       const { harbour, model } = dock;
       const greeting = `Bye ${strategy.kind}`;
       const request = await harbour.newer(model, { greeting }, { strategy });
-      await harbour.losesNone(model, () => harbour.yard.ship(request), 20);
+      await harbour.losesNone(model, () => harbour.yard.ship(request));
       assert.equal(await harbour.yard.predict(model, 'Ada'), `${greeting}, Ada!`);
       await harbour.yard.assertNothingLeft();
     });

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { AbortAnswer } from '../../contract/deployment.js';
 import { Drydock } from './drydock.js';
+import { usualRate } from '../support/traffic.js';
 import type { Plan } from './strategies.js';
 
 /** Requests a second that tell how many are lost. */
 const many = 100;
 
 /** What must not lose a request, whatever becomes of the deployment; in an order in which little is shipped only to begin. */
-export function underTraffic({ strategy, aborts, kills }: Omit<Plan, 'all'>, perSecond = 20): void {
+export function underTraffic({ strategy, aborts, kills }: Omit<Plan, 'all'>, perSecond = usualRate): void {
   describe(`${strategy.kind} on Kubernetes, under ${perSecond} requests a second`, () => {
     const dock = Drydock.here();
 

@@ -41,7 +41,7 @@ describe('repositories', () => {
     }
   });
 
-  test('a census names every repository and tag with its digest', async () => {
+  test('a census names every repository that is asked for, and each tag with its digest', async () => {
     const registry = server.client();
     const source = await putSourceImage(registry, { into: 'slipway/counted' });
     const { image } = await append(

@@ -5,7 +5,7 @@ import { testCluster, type TestCluster } from './cluster.js';
 import { Shipyard } from './deployments.js';
 import { greeterSource, greeterWeights, type GreeterWeights } from './models.js';
 import { crowded, makeRoom } from './room.js';
-import { Traffic } from './traffic.js';
+import { Traffic, usualRate } from './traffic.js';
 import { untilTrue } from './until.js';
 
 /** Kinds of objects that Slipway makes for a service. */
@@ -145,7 +145,7 @@ export class Harbour {
    * Requests at this rate from before `act` until after it, some of which are answered before and some are sent after. No
    * one may fail.
    */
-  async losesNone(service: string, act: () => Promise<unknown>, perSecond = 20): Promise<Traffic> {
+  async losesNone(service: string, act: () => Promise<unknown>, perSecond = usualRate): Promise<Traffic> {
     const ask = async (): Promise<string> => String(await this.yard.predict(service, 'Ada'));
     const traffic = await Traffic.during(ask, perSecond, async (asking) => {
       await untilTrue(() => asking.ended >= some, 300_000);

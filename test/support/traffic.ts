@@ -2,6 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { messageOf } from '../../contract/errors.js';
 
+/**
+ * Requests a second that go beside what a test does: few, because others run on the same machine. The long run has it all
+ * again with a hundred.
+ */
+export const usualRate = Number(process.env['SLIPWAY_TEST_RATE'] ?? 20);
+
 /** Requests sent at a steady rate until stopped, 64 at once at most. */
 export class Traffic {
   readonly failures: string[] = [];
