@@ -82,10 +82,11 @@ describe('the chart', { timeout: 1_500_000 }, () => {
 
   test('hands on who nodes pull as, and warns where that is who pushes', async () => {
     const pull = { username: 'reader', password: 'may read' };
-    const registry = { ...least.stack.registry, pull };
+    const registry = { ...least.stack.registry, pull, prefix: 'team' };
     const named = { stack: { ...least.stack, registry } };
     assert.deepEqual(Stack.parse(configOf(await template(named))).registry, registry);
-    assert.deepEqual(Stack.parse(configOf(await template(least))).registry, least.stack.registry);
+    const usual = { ...least.stack.registry, prefix: 'slipway' };
+    assert.deepEqual(Stack.parse(configOf(await template(least))).registry, usual);
     const { kubeconfig } = await testApiserver();
     const notes = (values: Values) =>
       withValues(values, (file) =>
@@ -158,8 +159,14 @@ describe('the chart', { timeout: 1_500_000 }, () => {
       }
       return Stack.parse(configOf(objects)).temporal;
     };
-    const address = { ...least.stack.temporal, namespace: 'default', ui: '' };
+    const address = {
+      ...least.stack.temporal,
+      namespace: 'default',
+      taskQueue: 'slipway',
+      ui: '',
+    };
     assert.deepEqual(await configured({}), address);
+    assert.equal((await configured({ taskQueue: 'team' })).taskQueue, 'team');
     assert.deepEqual(await configured({ tls: { enabled: true } }), { ...address, tls: {} });
     const key = await configured({ apiKey: { secret: 'cloud', key: 'key' } });
     assert.deepEqual(key, { ...address, apiKeyFile: '/etc/slipway-temporal/api-key' });
