@@ -76,5 +76,7 @@ export class Canaries {
   async servesAsBefore(answer: string): Promise<void> {
     for (let i = 0; i < 20; i += 1) assert.equal(await this.yard.predict(this.model, 'Ada'), answer);
     await this.yard.assertNothingLeft();
+    // A worker that was killed may have been told last that the deployment has ended.
+    await this.yard.untilFree(this.model);
   }
 }

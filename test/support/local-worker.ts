@@ -3,7 +3,6 @@ import type { Stack } from '../../contract/stack.js';
 import { loadStack } from '../../platform/stack.js';
 import { startWorker, type RunningWorker } from '../../workers/run.js';
 import { faulty, type ActivityName, type FaultDesk, type Faults } from './faulty-activities.js';
-import './quiet-temporal.js';
 
 /**
  * A real worker in the test's own process, in which faults can be made. Where it has to be killed, a `FaultWorker` is a
@@ -26,6 +25,8 @@ export class LocalWorker {
     faults: Faults = {},
     { temporal, registry, of }: { temporal?: string; registry?: string; of?: Stack } = {},
   ): Promise<LocalWorker> {
+    // Only where a worker runs: with nothing to run, it would keep the process from ending.
+    await import('./quiet-temporal.js');
     const worker = new LocalWorker(faults);
     const stack = of ?? (await loadStack());
     worker.running = await startWorker(
