@@ -1,6 +1,6 @@
 // Runs test files side by side, the longest first, each where it has what it needs; what wants a quiet machine runs
 // alone, at the end. Most files wait most of the time.
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism, cpus, totalmem } from 'node:os';
 import { root } from './bootstrap.mjs';
 import { expectedSeconds } from './test-durations.mjs';
 import { isQuiet, needsOf, testSource } from './test-files.mjs';
@@ -9,6 +9,8 @@ import { sharedServers } from './test-servers.mjs';
 
 const minute = 60_000;
 const gibibyte = 2 ** 30;
+/** Below this share of idle processors, few files run at once: more would only wait for each other. */
+const busy = 0.15;
 
 export class Schedule {
   /** Seconds by test file. */
@@ -23,6 +25,7 @@ export class Schedule {
   #timeout;
   #pending = 0;
   #settled;
+  #processors = new Processors();
 
   /** `timeout`: minutes for one file. */
   constructor(run, files, { timeout }) {
@@ -84,7 +87,9 @@ export class Schedule {
       const step = () => {
         while (!this.#run.interrupted && this.#running() < most && this.#next(belongs)) continue;
       };
+      const looks = setInterval(() => this.#settled?.(), 2_000);
       for (step(); this.#pending > 0; step()) await new Promise((resolve) => (this.#settled = resolve));
+      clearInterval(looks);
     });
   }
 
@@ -96,6 +101,9 @@ export class Schedule {
 
   /** Starts one file where it can run now; answers whether there was one. */
   #next(belongs) {
+    // One on each stack and one without always run; what was started last shows only after a while.
+    const few = this.#stacks.length + 1;
+    if (this.#running() >= few && this.#processors.idle() < busy) return false;
     const open = this.#waiting.filter((entry) => belongs(entry));
     for (const place of [...this.#stacks, this.#free]) {
       const fits = open.filter(({ needs }) => place.takes(needs) && this.#isServed(needs));
@@ -169,6 +177,30 @@ export class Schedule {
       });
   }
 }
+
+/** How much the machine has to do. */
+class Processors {
+  #last = times();
+
+  /** Share of the processors' time that nobody used since it was asked last; nothing within two seconds of that. */
+  idle() {
+    const now = times();
+    const passed = now.all - this.#last.all;
+    if (passed < 2_000 * cpus().length) return 0;
+    const idle = (now.idle - this.#last.idle) / passed;
+    this.#last = now;
+    return idle;
+  }
+}
+
+const times = () =>
+  cpus().reduce(
+    ({ all, idle }, { times: each }) => ({
+      all: all + Object.values(each).reduce((sum, time) => sum + time, 0),
+      idle: idle + each.idle,
+    }),
+    { all: 0, idle: 0 },
+  );
 
 /**
  * Of files that a place can take, in the order of preference. A stack that is kept for files that end parts of it takes others

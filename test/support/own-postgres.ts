@@ -14,6 +14,9 @@ import { serverPort } from './ports.js';
 export class OwnPostgres {
   private child: ChildProcess | null = null;
 
+  /** Its log. */
+  private said = '';
+
   private constructor(
     private readonly folders: Folders,
     readonly port: number,
@@ -57,15 +60,19 @@ export class OwnPostgres {
     await gone;
     // Bounded: where nobody reaps orphans, they stay as zombies.
     for (const end = Date.now() + 5_000; backends.some(isThere) && Date.now() < end;) await delay(20);
+    // By the time it comes back its number may be another server's, which it would take for itself.
+    if (signal === 'SIGKILL') await rm(join(this.folders.data, 'cluster', 'postmaster.pid'), { force: true });
   }
 
   /** Starts the server on the same port and data; returns when it answers. */
-  async restart(budget = 90_000): Promise<void> {
+  async restart(budget = 180_000): Promise<void> {
     for (const end = Date.now() + budget; ; await delay(100)) {
       // Workers of a killed server hold its memory for a moment, and a new one does not start meanwhile.
-      if (!this.child || this.child.exitCode !== null) this.child = this.run();
+      const { child } = this;
+      if (!child || child.exitCode !== null || child.signalCode !== null) this.child = this.run();
       if (await this.answers()) return;
-      if (Date.now() > end) throw new Error('starting PostgreSQL: it does not answer');
+      if (Date.now() > end)
+        throw new Error(`starting PostgreSQL: it does not answer; it said: ${this.said.slice(-2_000)}`);
     }
   }
 
@@ -84,7 +91,12 @@ export class OwnPostgres {
         ...this.settings,
       }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ]);
-    return spawn(command, args, { env: { ...process.env, ...env }, stdio: 'ignore' });
+    const child = spawn(command, args, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.on('data', (bytes: Buffer) => (this.said += bytes.toString()));
+    return child;
   }
 
   private async initialise(): Promise<void> {
