@@ -2,6 +2,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Activities } from '../../activities/index.js';
 import { attend } from '../../activities/attend.js';
+import { defaultTaskQueue } from '../../contract/deployment.js';
 import { grantActivities } from '../../activities/grants.js';
 import { perform } from '../../activities/journal.js';
 import { takeoverActivities } from '../../activities/takeover.js';
@@ -28,7 +29,8 @@ export function memoryActivities(world: MemoryWorld, temporal: Client): Activiti
     share: nothing,
     promote: ({ set }: Takeover) => Promise.resolve(world.byHand.get(set.grant.service) ?? []),
   };
-  const platform = { catalog, targets: { docker } } as unknown as Platform;
+  const stack = { temporal: { taskQueue: defaultTaskQueue } };
+  const platform = { catalog, stack, targets: { docker } } as unknown as Platform;
   const change = (grant: Grant, effect: Effect, act: () => unknown): Promise<void> =>
     perform(
       catalog,

@@ -3,6 +3,7 @@ import {
   connect,
   constants,
   createSecureServer,
+  type ClientHttp2Session,
   type Http2SecureServer,
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
@@ -33,14 +34,23 @@ export class TemporalFront {
       socket.on('close', () => this.sockets.delete(socket));
     });
     server.on('session', (session) => {
-      const behind = connect(`http://${this.upstream}`);
-      behind.on('error', () => session.destroy());
+      let behind: ClientHttp2Session | null = null;
+      const current = (): ClientHttp2Session => {
+        if (behind) return behind;
+        const made = connect(`http://${this.upstream}`);
+        const forget = (): void => void (behind === made && (behind = null));
+        // A server asks for another connection every few minutes, and lets the calls on this one end.
+        made.on('goaway', forget);
+        made.on('close', forget);
+        made.on('error', () => session.destroy());
+        session.on('close', () => made.destroy());
+        return (behind = made);
+      };
       session.on('error', () => undefined);
-      session.on('close', () => behind.destroy());
       session.on('stream', (stream, headers) => {
         const method = String(headers[':path']).split('/').at(-1)!;
         this.requests.push({ method, authorization: headers.authorization });
-        relay(stream, behind.request(headers));
+        relay(stream, current().request(headers));
       });
     });
   }

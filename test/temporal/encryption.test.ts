@@ -226,7 +226,7 @@ describe('what Temporal keeps, encrypted', { timeout: 900_000 }, () => {
       '--type',
       'deployModel',
       '--task-queue',
-      'slipway',
+      yard.stack.temporal.taskQueue,
       '--workflow-id',
       id,
     ];
