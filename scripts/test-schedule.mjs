@@ -9,8 +9,8 @@ import { sharedServers } from './test-servers.mjs';
 
 const minute = 60_000;
 const gibibyte = 2 ** 30;
-/** Below this share of idle processors, few files run at once: more would only wait for each other. */
-const busy = 0.15;
+/** Below this share of idle processors, one file runs in each place: more would only wait for each other. */
+const busy = 0.1;
 
 export class Schedule {
   /** Seconds by test file. */
@@ -101,14 +101,12 @@ export class Schedule {
 
   /** Starts one file where it can run now; answers whether there was one. */
   #next(belongs) {
-    // One on each stack and one without always run; what was started last shows only after a while.
-    const few = this.#stacks.length + 1;
-    if (this.#running() >= few && this.#processors.idle() < busy) return false;
     const open = this.#waiting.filter((entry) => belongs(entry));
     for (const place of [...this.#stacks, this.#free]) {
       const fits = open.filter(({ needs }) => place.takes(needs) && this.#isServed(needs));
       const [chosen] = preferred(place, fits, open);
-      if (!chosen) continue;
+      // One always runs in each; what was started last shows only after a while.
+      if (!chosen || (place.running > 0 && this.#processors.idle() < busy)) continue;
       this.#waiting.splice(this.#waiting.indexOf(chosen), 1);
       this.#background(this.#test(place, chosen));
       return true;
