@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import pRetry from 'p-retry';
 import { askEngine, connectEngine } from '../engine.js';
 import { writeAtomically } from '../files.js';
 import { unmountBelow } from '../mounts.js';
@@ -81,7 +82,13 @@ export function privateEngine(local: Local, address: string): Component {
   };
   const ensure = async (): ReturnType<Component['ensure']> => {
     await createBridge(home, settings);
-    return await ensureProcess(server);
+    // Engines that start at the same moment make the same chains of the firewall, and who comes second gives up.
+    return await pRetry(() => ensureProcess(server), {
+      retries: 5,
+      minTimeout: 500,
+      signal: local.signal,
+      shouldRetry: ({ error }) => error.message.includes('Chain already exists'),
+    });
   };
   const isThere = async (): Promise<boolean> =>
     existsSync(home.runtime) || (await findOwned(`${home.name}/docker`)).length > 0;
