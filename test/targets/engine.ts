@@ -41,8 +41,18 @@ export class PrivateEngine {
   }
 
   async up(): Promise<void> {
+    for (const end = Date.now() + 120_000; ; await sleep(100)) {
+      // Two that start at the same moment make the same chains of the firewall, and one of them gives up.
+      if (this.daemon === null || this.daemon.exitCode !== null) this.daemon = this.run();
+      const { exitCode } = await execa('docker', ['-H', this.address, 'version'], { reject: false });
+      if (exitCode === 0) return;
+      if (Date.now() > end) throw new Error(`the private engine in "${this.folder}" does not start`);
+    }
+  }
+
+  private run(): ChildProcess {
     const { folder } = this;
-    this.daemon = spawn(
+    return spawn(
       'dockerd',
       [
         ...['--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`, '--pidfile', `${folder}/pid`],
@@ -52,11 +62,6 @@ export class PrivateEngine {
       ],
       { stdio: 'ignore' },
     );
-    for (const end = Date.now() + 180_000; ; await sleep(100)) {
-      const { exitCode } = await execa('docker', ['-H', this.address, 'version'], { reject: false });
-      if (exitCode === 0) return;
-      if (Date.now() > end) throw new Error(`the private engine in "${folder}" does not start`);
-    }
   }
 
   /** As at a reboot: containers end with the engine. With SIGKILL, as when the machine has run out of memory. */
