@@ -53,7 +53,10 @@ export class Schedule {
             if (this.#wants((needs) => needs[name]))
               this.#background(tools.then(async () => this.#servers.set(name, await start(name))));
           for (const [index, stack] of this.#stacks.entries())
-            this.#background(stack.up({ node: index === 0 && this.#wants(({ node }) => node) }));
+            this.#background(
+              // Not beside the compilers that make the tools: what deploys would wait for them, and run out of time.
+              tools.then(() => stack.up({ node: index === 0 && this.#wants(({ node }) => node) })),
+            );
         },
       });
       // One stack is enough for what runs alone, and none disturbs what needs none.
