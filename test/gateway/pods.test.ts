@@ -27,7 +27,9 @@ describe('pods come and go behind one address', () => {
     assert.deepEqual([through.failures, beside.failures], [[], []]);
     const counted = await pods.world.catalog.trafficOf('iris', 'iris.r1');
     assert.equal(counted.failures, 0);
-    assert.ok(through.answers.size >= 8, `${through.answers.size} pods answered`);
+    // One that is gone within a moment is asked only by many.
+    const least = usualRate < 100 ? 4 : 8;
+    assert.ok(through.answers.size >= least, `${through.answers.size} pods answered`);
   });
 
   test('all pods are deleted at once: they answer until the new ones do, and lose nothing they were sent', async (t) => {

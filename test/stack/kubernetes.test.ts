@@ -28,6 +28,8 @@ describe('the Kubernetes of the stack', () => {
     cluster = await testCluster();
     ({ kubectl } = cluster);
     await kubectl(['create', 'namespace', namespace]);
+    // Pods are refused until their account is there.
+    await eventually(() => kubectl(['get', 'serviceaccount', 'default', '-n', namespace]), 60_000);
     const { config, stack } = cluster;
     const { repository, digest } = await probeImage(stack);
     await kubectl([
@@ -222,10 +224,11 @@ const service = {
   spec: { type: 'NodePort', selector: labels, ports: [{ port: 80, targetPort: 8000 }] },
 };
 
-async function eventually(check: () => Promise<void>, budget: number): Promise<void> {
+async function eventually(check: () => Promise<unknown>, budget: number): Promise<void> {
   for (const end = Date.now() + budget; ; await sleep(100))
     try {
-      return await check();
+      await check();
+      return;
     } catch (error) {
       if (Date.now() > end) throw error;
     }
