@@ -9,8 +9,9 @@ import { messageOf } from '../contract/errors.js';
 import { installationNamed } from '../contract/installation.js';
 import { Stack, type TemporalConfig } from '../contract/stack.js';
 import { ensureBucket } from '../platform/storage/connection.js';
+import { loadStack } from '../platform/stack.js';
 import { temporalConnection } from '../platform/temporal.js';
-import { writeAtomically } from './local/files.js';
+import { readIfPresent, writeAtomically } from './local/files.js';
 
 /** Where an installation of its own is reached, and keeps what it has on this machine. */
 export type Place = {
@@ -22,14 +23,22 @@ export type Place = {
 /**
  * Makes an installation of its own on the servers of another: a Temporal namespace, a database, a bucket, a prefix in the
  * registry and a label on engines and cluster, all named after it, so that neither ever sees what the other has. Answers
- * its configuration, which is written to `stack.json` in its folder (mode 0600). Safe to repeat. It uses the credentials
- * of the other; give it narrower ones in its file where the servers have them.
+ * its configuration, which is written to `stack.json` in its folder (mode 0600). Done again, it makes what is missing and
+ * leaves that file as it is. It uses the credentials of the other; give it narrower ones in its file where the servers have
+ * them.
  *
  * Throws naming the server that could not be asked.
  */
 export async function createInstallation(servers: Stack, name: string, place: Place): Promise<Stack> {
   const own = installationNamed(name);
   const { folder, ports } = place;
+  const file = join(folder, 'stack.json');
+  const kept = await readIfPresent(file);
+  if (kept !== null) {
+    const there = await loadStack(file);
+    await makeMissing(servers, there);
+    return there;
+  }
   const state = join(folder, 'state');
   await mkdir(state, { recursive: true, mode: 0o700 });
   const url = new URL(servers.postgres);
@@ -49,13 +58,18 @@ export async function createInstallation(servers: Stack, name: string, place: Pl
     listen: undefined,
     workerMetrics: undefined,
   } satisfies Partial<Stack>);
-  await Promise.all([
-    ensureDatabase(servers.postgres, own.database),
-    ensureNamespace(stack.temporal),
-    ensureBucket(stack.s3),
-  ]);
-  await writeAtomically(join(folder, 'stack.json'), `${JSON.stringify(stack, null, 2)}\n`);
+  await makeMissing(servers, stack);
+  await writeAtomically(file, `${JSON.stringify(stack, null, 2)}\n`);
   return stack;
+}
+
+async function makeMissing(servers: Stack, { postgres, temporal, s3 }: Stack): Promise<void> {
+  const database = decodeURIComponent(new URL(postgres).pathname.slice(1));
+  await Promise.all([
+    ensureDatabase(servers.postgres, database),
+    ensureNamespace(temporal),
+    ensureBucket(s3),
+  ]);
 }
 
 /** Makes an empty database beside that of `url`, where it is missing. */

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import { SlipwayError } from '../../contract/errors.js';
 import { InstallationName } from '../../contract/installation.js';
 import type { Stack } from '../../contract/stack.js';
 import { findHome, installationNames } from '../../infra/local/home.js';
@@ -79,19 +81,24 @@ export function registerInstallation(program: Command): void {
     .description('run its worker, API and gateway here until Ctrl-C')
     .argument('<name>', 'one that was made', name)
     .action(async (named: string) => {
+      if (!existsSync(fileOf(named)))
+        throw new SlipwayError(
+          'NotFound',
+          `there is no installation "${named}" here: make it with "slipway installation create ${named}"`,
+        );
       const { api, gateway } = await loadStack(fileOf(named));
       note(`API ${api}, gateway ${gateway}; Ctrl-C ends both, what they serve stays`);
       process.exitCode = await runProcesses(named);
     });
 }
 
-const partsOf = ({ temporal, postgres, s3, registry, api, gateway }: Stack): Record<string, string> => ({
-  'Temporal namespace': temporal.namespace,
-  'task queue': temporal.taskQueue,
+const partsOf = ({ temporal, postgres, s3, registry, api, gateway }: Stack) => ({
+  namespace: temporal.namespace,
+  taskQueue: temporal.taskQueue,
   database: new URL(postgres).pathname.slice(1),
   bucket: s3.bucket,
-  repositories: `${registry.prefix}/…`,
-  API: api,
+  prefix: registry.prefix,
+  api,
   gateway,
 });
 

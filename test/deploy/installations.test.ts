@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { createInstallation } from '../../infra/installation.js';
 import { s3Storage } from '../../platform/storage/s3.js';
 import { census } from '../../platform/census.js';
 import { createRegistry } from '../../platform/images/registry.js';
@@ -28,6 +30,12 @@ describe('two installations on the same Temporal, registry, storage, database se
   };
   const answers = async (): Promise<unknown[]> =>
     await Promise.all([one, other].map((yard) => yard.predict(model, 'Ada').catch(() => null)));
+
+  test('made again, one keeps its token, its ports and whatever was changed in its file', async () => {
+    const { stack, stackFile } = one.installation!;
+    const place = { folder: dirname(stackFile), ports: { api: 1, gateway: 2 } };
+    assert.deepEqual(await createInstallation(other.stack, stack.name, place), stack);
+  });
 
   test('ship a model of one name side by side, under one workflow id, and neither is in the way', async () => {
     await put(one, 'One', '20260101');
