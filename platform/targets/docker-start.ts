@@ -117,6 +117,11 @@ async function start(
       await sleep(100, undefined, { signal });
       return 'again';
     }
+    // Another engine on the machine has just started, and makes the firewall's chains anew.
+    if (/No chain\/target\/match/i.test(error.reason)) {
+      await sleep(200, undefined, { signal });
+      return 'again';
+    }
     // Bound to a port that is taken, or to a network that was pruned while it stood still.
     if (isPortTaken(error) || /network .* not found/i.test(error.reason)) return 'unusable';
     throw final(error);
