@@ -7,7 +7,6 @@ import { isQuiet, needsOf, testSource } from './test-files.mjs';
 import { NoStack, TestStack } from './test-places.mjs';
 import { sharedServers } from './test-servers.mjs';
 
-const minute = 60_000;
 const gibibyte = 2 ** 30;
 /** Below this share of idle processors, one file runs in each place: more would only wait for each other. */
 const busy = 0.1;
@@ -27,7 +26,7 @@ export class Schedule {
   #settled;
   #processors = new Processors();
 
-  /** `timeout`: minutes for one file. */
+  /** `timeout`: seconds for one file, of which so many are expected. */
   constructor(run, files, { timeout }) {
     this.#run = run;
     this.#timeout = timeout;
@@ -139,7 +138,8 @@ export class Schedule {
     place.taken = needs.harm;
     const environment = Object.assign({}, ...[...this.#servers.values()].map((server) => server.environment));
     const began = Date.now();
-    await this.#run.tests(source, [file], [`--test-timeout=${this.#timeout * minute}`], {
+    const timeout = Math.round(this.#timeout(expectedSeconds(source)) * 1000);
+    await this.#run.tests(source, [file], [`--test-timeout=${timeout}`], {
       env: { ...environment, ...place.env },
     });
     this.durations.set(source, (Date.now() - began) / 1000);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Shipyard } from '../support/deployments.js';
 import { testStack } from '../support/stack.js';
-import { until } from '../support/until.js';
+import { until, untilTrue } from '../support/until.js';
 import { WorkerProcess } from '../support/worker-process.js';
 
 describe("a worker's metrics", { timeout: 300_000 }, () => {
@@ -13,21 +13,23 @@ describe("a worker's metrics", { timeout: 300_000 }, () => {
     const yard = await Shipyard.onStack();
     try {
       await yard.failure(await yard.deploy({ model: yard.name() }));
-      const answer = await fetch(`http://${yard.stack.workerMetrics}/metrics`);
+      const url = `http://${yard.stack.workerMetrics}/metrics`;
+      const answer = await fetch(url);
       assert.match(answer.headers.get('content-type') ?? '', /^text\/plain/);
-      const text = await answer.text();
-      const value = (metric: string, ...labels: string[]): number => {
-        const line = text
+      const value = async (metric: string, ...labels: string[]): Promise<number> => {
+        const line = (await (await fetch(url)).text())
           .split('\n')
           .find((it) => it.startsWith(`${metric}{`) && labels.every((label) => it.includes(label)));
-        return Number(line?.split(' ').at(-1));
+        return Number(line?.split(' ').at(-1) ?? 0);
       };
-      assert.ok(
-        value('temporal_num_pollers', 'task_queue="slipway"', 'poller_type="activity_task"') > 0,
-        text,
+      // The worker counts what it has done once Temporal has taken it, after others may have heard of that.
+      await untilTrue(
+        async () => (await value('temporal_workflow_failed', 'workflow_type="deployModel"')) >= 1,
       );
-      assert.ok(value('temporal_workflow_failed', 'workflow_type="deployModel"') >= 1, text);
-      assert.ok(value('temporal_worker_task_slots_available', 'worker_type="ActivityWorker"') > 900, text);
+      assert.ok(
+        (await value('temporal_num_pollers', 'task_queue="slipway"', 'poller_type="activity_task"')) > 0,
+      );
+      assert.ok((await value('temporal_worker_task_slots_available', 'worker_type="ActivityWorker"')) > 900);
     } finally {
       await yard.close();
     }
