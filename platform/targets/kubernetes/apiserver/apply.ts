@@ -147,6 +147,12 @@ export function assertOurs(cluster: Cluster, object: KubernetesObject | null): v
   );
 }
 
+/** Does an object that is there bear the name of another installation? */
+export function isAnothers({ stack }: Pick<Cluster, 'stack'>, object: KubernetesObject | null): boolean {
+  const owner = object?.metadata?.labels?.[labels.stack];
+  return owner !== undefined && owner !== stack;
+}
+
 /** Throws `Conflict` when the deployment with this fencing token was taken back: it must change the object no more. */
 export function assertNotFenced(object: KubernetesObject, token: number): void {
   const fence = Number(object.metadata?.annotations?.[annotations.fence] ?? 0);

@@ -1,6 +1,6 @@
 import { messageOf, Refused, SlipwayError } from '../../../../contract/errors.js';
 import type { Watch } from '../../index.js';
-import { isOutdated, read } from '../apiserver/apply.js';
+import { isAnothers, isOutdated, read } from '../apiserver/apply.js';
 import { replace } from '../takeover/put.js';
 import type { PutBack } from './put-back.js';
 import { awaitWorkload } from '../ready.js';
@@ -79,7 +79,7 @@ export const resize = (back: PutBack, workload: Workload, replicas: number): Pro
     spec?.['replicas'] === replicas ? null : { spec: { ...spec, replicas } },
   );
 
-/** Changes a workload whoever has fenced it: undo comes last. Gone is fine. */
+/** Changes a workload whoever has fenced it: undo comes last. Gone is fine, and another installation's none of ours. */
 export async function change(
   { cluster, signal }: PutBack,
   workload: Workload,
@@ -87,7 +87,7 @@ export async function change(
 ): Promise<void> {
   for (;;) {
     const now = await read<Thing>(cluster, workloadRef(workload), signal);
-    const to = now && edit(now);
+    const to = now && !isAnothers(cluster, now) ? edit(now) : null;
     if (now === null || to === null) return;
     try {
       await replace(cluster, 'changing', now, to, signal);

@@ -1,5 +1,5 @@
 import type { Grant } from '../../../../contract/pipeline.js';
-import { isOutdated, nameOf, read } from '../apiserver/apply.js';
+import { isAnothers, isOutdated, nameOf, read, type ObjectRef } from '../apiserver/apply.js';
 import { ask } from '../apiserver/ask.js';
 import type { Cluster } from '../cluster.js';
 import { KubernetesError } from '../apiserver/errors.js';
@@ -19,8 +19,8 @@ export type Expected = { replicas?: number; scaled?: boolean };
 
 /**
  * Brings an object back to what was recorded, whoever has changed it since, and fences it: no attempt under the grant
- * changes it afterwards. What others have added of their own stays. An object that a later deployment has changed is
- * left alone. Answers what somebody else had changed, for people.
+ * changes it afterwards. What others have added of their own stays. An object that a later deployment has changed, or that
+ * is another installation's by now, is left alone. Answers what somebody else had changed, for people.
  */
 export async function putBack(
   { cluster, grant, signal }: PutBack,
@@ -36,6 +36,7 @@ export async function putBack(
       if (await makeAgain(cluster, grant, recorded, signal)) return driftOf(grant, recorded, null, expected);
       continue;
     }
+    if (was !== null && isAnothers(cluster, now)) return [leftAlone(ref)];
     if (Number(note(now, 'changed') ?? 0) > grant.token) return [];
     const drift = driftOf(grant, recorded, now, expected);
     if (was === null) {
@@ -53,6 +54,10 @@ export async function putBack(
     }
   }
 }
+
+/** For people: what was ours has been removed, and made by another installation. */
+export const leftAlone = (ref: ObjectRef): string =>
+  `${nameOf(ref)} is another installation's by now: left alone`;
 
 const note = (object: Thing, name: keyof typeof annotations): string | undefined =>
   object.metadata?.annotations?.[annotations[name]];

@@ -1,12 +1,12 @@
 import type { Grant } from '../../../../contract/pipeline.js';
 import type { Watch } from '../../index.js';
-import { nameOf, read, type ObjectRef } from '../apiserver/apply.js';
+import { isAnothers, nameOf, read, type ObjectRef } from '../apiserver/apply.js';
 import { bringBack, change, resize } from './bring-back.js';
 import { lossOf } from '../apiserver/namespace.js';
 import type { Cluster } from '../cluster.js';
 import { annotations } from '../objects/labels.js';
 import type { Thing } from '../objects/stable.js';
-import { putBack, type PutBack } from './put-back.js';
+import { leftAlone, putBack, type PutBack } from './put-back.js';
 import { removeExactly } from '../takeover/put.js';
 import { readWorkload, replicasOfWorkload, type Workload } from '../objects/scale.js';
 import { Snapshot } from '../takeover/traffic.js';
@@ -51,18 +51,26 @@ export async function restore(
   return notes;
 }
 
-/** A snapshot without what was in namespaces that are gone or on their way out, and a text for each of these. */
+/**
+ * A snapshot without what was in namespaces that are gone or on their way out, and without a live workload in whose place
+ * another installation has one by now; a text for each of these.
+ */
 async function whatIsLeft({ cluster, signal }: PutBack, { objects, live, candidate }: Snapshot) {
   const placed = objects.map((recorded) => ({ recorded, node: recorded.ref.metadata.namespace }));
   const names = [...new Set([candidate, ...(live ? [live] : []), ...placed].map(({ node }) => node))];
   const losses = await Promise.all(names.map((name) => lossOf(cluster, name, signal)));
   const isThere = ({ node }: { node: string }) => losses[names.indexOf(node)] === null;
+  const notes = losses.flatMap((loss) =>
+    loss === null ? [] : [`${loss}, and with it what was to be put back`],
+  );
+  const isLost = live && isThere(live) && isAnothers(cluster, await readWorkload(cluster, live, signal));
+  if (isLost) notes.push(leftAlone(live.recorded.ref));
   return {
     objects: placed.filter(isThere).map(({ recorded }) => recorded),
-    live: live && isThere(live) ? live : null,
+    live: live && isThere(live) && !isLost ? live : null,
     candidate,
     isThere,
-    notes: losses.flatMap((loss) => (loss === null ? [] : [`${loss}, and with it what was to be put back`])),
+    notes,
   };
 }
 
@@ -77,7 +85,9 @@ async function isPast(
 ): Promise<boolean> {
   const services = objects.filter(({ ref }) => ref.kind === 'Service');
   const now = await Promise.all(services.map(({ ref }) => read<Thing>(cluster, ref, signal)));
-  const changed = now.map((object) => Number(object?.metadata?.annotations?.[annotations.changed] ?? 0));
+  // Tokens of another installation have nothing to do with ours.
+  const ours = now.filter((object) => !isAnothers(cluster, object));
+  const changed = ours.map((object) => Number(object?.metadata?.annotations?.[annotations.changed] ?? 0));
   if (Math.max(0, ...changed) > grant.token) return true;
   const left = await Promise.all(workloads.map((one) => readWorkload(cluster, one, signal)));
   return left.length > 0 && left.every((one) => one === null);
@@ -100,7 +110,7 @@ async function removeOfCandidate(
   for (;;) {
     const now = await read<Thing>(cluster, ref, signal);
     const scaled = now?.spec?.['scaleTargetRef'] as { name?: string } | undefined;
-    if (now === null || scaled?.name !== candidate.name) return;
+    if (now === null || isAnothers(cluster, now) || scaled?.name !== candidate.name) return;
     if (Number(now.metadata.annotations?.[annotations.changed]) !== grant.token) return;
     if (await removeExactly(cluster, now, signal)) return;
   }
