@@ -17,7 +17,8 @@ const maxRounds = 50;
 /**
  * Creates and starts a replica's container, or finds it as it should be. Safe to repeat and to race with itself:
  * the engine lets one container have the name, and whoever loses takes up the winner's.
- * Throws `RolloutFailed` for what another try cannot mend.
+ * Throws `RolloutFailed` for what another try cannot mend, `Conflict` for a container of that name that is not this
+ * installation's: `team` with a service `a-iris` and `team-a` with `iris` give the same.
  */
 export async function startReplica(
   installation: Installation & { nodes: readonly Node[]; credentials: Credentials },
@@ -37,6 +38,7 @@ export async function startReplica(
   for (let round = 0; round < maxRounds; round += 1) {
     watch.signal.throwIfAborted();
     const existing = await inspectContainer(node, replica.name, watch.signal);
+    if (existing && !isOurs(existing, installation.stack)) throw notOurs(node, replica, existing);
     if (existing && existing.Config.Labels[labels.spec] !== specDigest(spec)) {
       await discard(node, existing.Id, true, watch.signal);
       continue;
@@ -50,6 +52,23 @@ export async function startReplica(
     if (outcome === 'unusable') await discard(node, id, false, watch.signal);
   }
   throw new Error(`starting "${replica.name}" on node "${replica.node}": lost ${maxRounds} rounds in a row`);
+}
+
+export const isOurs = ({ Config }: Docker.ContainerInspectInfo, stack: string): boolean =>
+  Config.Labels[labels.stack] === stack;
+
+function notOurs(
+  node: Node,
+  { name }: PlannedReplica,
+  { Config }: Docker.ContainerInspectInfo,
+): SlipwayError {
+  const owner = Config.Labels[labels.stack];
+  return new SlipwayError(
+    'Conflict',
+    `container "${name}" on node "${node.config.name}" exists and is not this installation's (label ${labels.stack}: ` +
+      `${owner === undefined ? 'none' : `"${owner}"`}): remove or rename it, or give the service another name`,
+    { name, node: node.config.name },
+  );
 }
 
 async function assertRoom(node: Node, { spec }: ReplicaSet, signal: AbortSignal): Promise<void> {

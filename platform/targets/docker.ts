@@ -11,7 +11,7 @@ import { awaitReplicas } from './docker-ready.js';
 import { clearNode, removeContainer } from './docker-remove.js';
 import { retainImages } from './docker-retain.js';
 import type { Installation } from './docker-spec.js';
-import { startReplica } from './docker-start.js';
+import { inspectContainer, isOurs, startReplica } from './docker-start.js';
 import type { PlannedReplica, ReplicaSet, Target } from './index.js';
 import { together } from './together.js';
 
@@ -69,8 +69,10 @@ export function dockerTarget({ nodes: configs, credentials, ...installation }: D
       return found.flat();
     },
     evidence: ({ node, name }, lines = 200) => evidenceOf(nodeNamed(node), name, lines),
-    async remove({ node, name }, grace) {
-      await removeContainer(nodeNamed(node), name, grace);
+    async remove({ node: on, name }, grace) {
+      const node = nodeNamed(on);
+      const container = await inspectContainer(node, name);
+      if (container && isOurs(container, installation.stack)) await removeContainer(node, name, grace);
       return [];
     },
     async retain(repository, keep) {

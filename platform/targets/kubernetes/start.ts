@@ -13,8 +13,9 @@ import { deployment, replicasToBegin, service } from './objects/workload.js';
 /**
  * Makes a release's Deployment and the Service in front of it, or finds them; everything is tried before anything is
  * changed. Safe to repeat and to race with itself: the Deployment is made once, and what has become of its number of
- * replicas since is left alone. Throws `Conflict` for objects of the same name that are not this installation's,
- * `NotFound` without the namespace, `RolloutFailed` when the cluster refuses for good.
+ * replicas since is left alone. What the apiserver was asked to make arrives also when nobody waits for it any more: so
+ * that is seen through when cancelled, or the undo would look too early. Throws `Conflict` for objects of the same name
+ * that are not this installation's, `NotFound` without the namespace, `RolloutFailed` when the cluster refuses for good.
  */
 export async function startWorkload(
   cluster: Cluster,
@@ -45,13 +46,15 @@ export async function startWorkload(
       await apply(cluster, object, { signal, dryRun: true, force: true });
     if (takeover) await makeRoom(cluster, { set, ...takeover }, { onProgress, signal });
     await ensureShared(cluster, node, signal);
-    const made = await create(cluster, wanted.deployment, signal);
+    signal.throwIfAborted();
+    const made = await create(cluster, wanted.deployment);
     if (made === null)
       return await startWorkload(cluster, set, { node, name, ordinal: 0 }, { onProgress, signal }, takeover);
   } else await adoptSame(cluster, wanted.deployment, existing, signal);
   // Again after the Deployment: whoever removes the last other one counts anew once it is there.
   await ensureShared(cluster, node, signal);
-  const applied = await apply(cluster, wanted.service, { signal });
+  signal.throwIfAborted();
+  const applied = await apply(cluster, wanted.service);
   const url = await urlOf(cluster, applied, signal);
   if (url === null) throw new Error(`${nameOf(applied)} has no port on nodes yet`);
   return { node, name, url };

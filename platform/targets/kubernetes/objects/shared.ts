@@ -8,7 +8,7 @@ import { accountName, pullSecret, pullSecretName, serviceAccount } from './pull-
 
 /**
  * Makes sure a namespace has what all workloads of the installation in it share, with credentials and a policy that are
- * current.
+ * current. When cancelled it ends between two changes, and sees through the one that was asked for.
  */
 export async function ensureShared(cluster: Cluster, namespace: string, signal?: AbortSignal): Promise<void> {
   const account = serviceAccount(cluster, namespace);
@@ -22,14 +22,16 @@ export async function ensureShared(cluster: Cluster, namespace: string, signal?:
   assertOurs(cluster, knownAccount);
   assertOurs(cluster, knownSecret);
   assertOurs(cluster, knownPolicy);
-  if (knownAccount?.automountServiceAccountToken !== false)
-    await apply(cluster, account, { signal, force: true });
+  const make = async (object: typeof account | NonNullable<typeof secret> | NonNullable<typeof policy>) => {
+    signal?.throwIfAborted();
+    await apply(cluster, object, { force: true });
+  };
+  if (knownAccount?.automountServiceAccountToken !== false) await make(account);
   const current = knownSecret?.data?.['.dockerconfigjson'];
-  if (secret && current !== secret.data?.['.dockerconfigjson'])
-    await apply(cluster, secret, { signal, force: true });
+  if (secret && current !== secret.data?.['.dockerconfigjson']) await make(secret);
   // One of before would still close what is open now.
   if (policy === null) await removePolicy(cluster, namespace, signal);
-  else if (!saysSame(knownPolicy, policy)) await apply(cluster, policy, { signal, force: true });
+  else if (!saysSame(knownPolicy, policy)) await make(policy);
 }
 
 /**
