@@ -30,13 +30,6 @@ export const byEnd: Known = async (ground, name) => {
   return Math.min(...ends.filter((end) => !Number.isNaN(end)));
 };
 
-/** So many milliseconds after a container's start. */
-export const afterStart =
-  (budget: number): Known =>
-  async (ground, name) =>
-    Math.min(...statuses(await ground.pods(name)).map(({ state }) => timeOf(state?.running?.startedAt))) +
-    budget;
-
 export const byScheduler: Known = async (ground, name) => {
   const [pod] = await ground.pods(name);
   return timeOf(pod?.status?.conditions?.find(({ type }) => type === 'PodScheduled')?.lastTransitionTime);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { V1Pod, V1Secret } from '@kubernetes/client-node';
+import type { V1Pod } from '@kubernetes/client-node';
 import { request } from 'undici';
 import type { ImageRef } from '../../contract/names.js';
 import type { Berth } from './berth.js';
-import { openBerth, withBerth } from './node-berth.js';
+import { withBerth } from './node-berth.js';
 
 describe("a release's pods on a node", () => {
   let image: ImageRef;
@@ -38,32 +38,5 @@ describe("a release's pods on a node", () => {
       berth.admit(berth.set(image), { kind: 'canary', steps, traffic: 'httpRoute' }),
       /strategy\.traffic: the cluster has no HTTPRoute/,
     );
-  });
-
-  test('removed, they end within the time they have, and nothing remains', async () => {
-    const other = await openBerth();
-    try {
-      const { name, node } = await other.up(other.set(image, { replicas: 2 }));
-      const pods = await other.get<{ items: V1Pod[] }>('pods');
-      assert.equal(pods.items.length, 2);
-      assert.equal(
-        (await other.get<V1Secret>('secret', `slipway-${other.name}-registry`)).type,
-        'kubernetes.io/dockerconfigjson',
-      );
-      const began = Date.now();
-      await other.target.remove({ node, name }, 2_000);
-      // The probe does not end when it is told to: it is killed when all the time a pod has is over, 15 s.
-      assert.ok(Date.now() - began < 25_000, `removed after ${Date.now() - began} ms`);
-      const left = await other.kubectl(
-        'get',
-        'all,secrets,serviceaccounts,networkpolicies,endpoints',
-        '-o',
-        'name',
-      );
-      assert.equal(left, 'serviceaccount/default');
-      await other.target.remove({ node, name }, 2_000);
-    } finally {
-      await other.close();
-    }
   });
 });

@@ -5,7 +5,7 @@ import { testCluster } from '../support/cluster.js';
 import { untilTrue } from '../support/until.js';
 import { probeImage } from '../targets/probe.js';
 import { evidenceOf } from '../../platform/targets/kubernetes/diagnosis/evidence.js';
-import { afterStart, byDeployment, byEnd, byEvent, byScheduler, failure } from './failures.js';
+import { byDeployment, byEnd, byEvent, byScheduler, failure } from './failures.js';
 import { Ground } from './ground.js';
 
 const home = await testCluster();
@@ -53,22 +53,6 @@ describe('waiting for a workload on a cluster', () => {
     await wait;
   });
 
-  test('cancelled while waiting, it ends at once', async () => {
-    await ground.sow('cancelled', { env: { PROBE_READY_AFTER: '60' } });
-    ground.seen.length = 0;
-    const cancel = new AbortController();
-    const wait = assert.rejects(
-      ground.ready('cancelled', {}, ground.watch(cancel.signal)),
-      /^Error: enough$/,
-    );
-    await untilTrue(() => ground.seen.length > 1, 60_000);
-    const began = Date.now();
-    cancel.abort(new Error('enough'));
-    await wait;
-    assert.ok(Date.now() - began < 30_000);
-    await ground.kubectl('delete', 'deployment', 'cancelled', '--wait=false');
-  });
-
   test('a pod deleted by hand is replaced, and the replacement waited for', async () => {
     await ground.sow('deleted', { env: { PROBE_READY_AFTER: '5' } });
     const wait = ground.ready('deleted');
@@ -112,24 +96,6 @@ describe('waiting for a workload on a cluster', () => {
       assert.equal(await evidenceOf(ground.cluster, { node: ground.namespace, name: 'crash' }, 50), '');
     });
 
-    test('a crash of one of two, between two looks and restarted since, is told', async () => {
-      await ground.sow('late', { replicas: 2, env: { PROBE_EXIT: '5', PROBE_EXIT_AFTER: '2' } });
-      const error = await failure(ground, 'late', byEnd);
-      assert.equal(error.details['exitCode'], 5);
-      await ground.kubectl('delete', 'deployment', 'late', '--wait=false');
-    });
-
-    test('a model too large for its memory is told as such', async () => {
-      await ground.sow('large', { env: { PROBE_EAT_MB: '200' }, memory: '48Mi' });
-      const error = await failure(ground, 'large', byEnd);
-      assert.match(error.message, /ran out of memory \(limit 48Mi\)$/);
-      assert.equal(error.details['oomKilled'], true);
-      assert.equal(error.details['exitCode'], 137);
-      assert.equal(error.details['reason'], 'OOMKilled');
-      assert.ok(logsOf(error).includes('loading a large model'));
-      await ground.kubectl('delete', 'deployment', 'large', '--wait=false');
-    });
-
     test('a command that the image does not have is told', async () => {
       await ground.sow('command', { container: { command: ['/no/such/program'] } });
       const error = await failure(ground, 'command', byEvent(/no such file/));
@@ -137,17 +103,6 @@ describe('waiting for a workload on a cluster', () => {
         error.message,
         /cannot run its command: .*"\/no\/such\/program".*no such file or directory/,
       );
-    });
-
-    test('an image that the registry does not have is told in its words', async () => {
-      const digest = `sha256:${'0'.repeat(64)}`;
-      await ground.sow('absent', { image: `${registry}/${image.repository}@${digest}` });
-      const error = await failure(ground, 'absent', byEvent(/^Failed to pull image/));
-      assert.match(
-        error.message,
-        new RegExp(`^pod "absent-\\S+" on node "\\S+" cannot pull its image: .*${digest}: not found$`),
-      );
-      assert.match(String(error.details['reason']), /^(?:ErrImagePull|ImagePullBackOff)$/);
     });
 
     test('credentials that the registry refuses are named', async () => {
@@ -260,16 +215,6 @@ describe('waiting for a workload on a cluster', () => {
         /was ended by its startup probe: Startup probe failed: HTTP probe failed with statuscode: 503/,
       );
       assert.ok(logsOf(error).includes('probe starting as iris'));
-    });
-
-    test('a model slower than its budget is told with its last answer and its logs', async () => {
-      await ground.sow('slower', { env: { PROBE_READY_AFTER: '60' } });
-      const error = await failure(ground, 'slower', afterStart(4_000), { budget: '4s' });
-      assert.match(
-        error.message,
-        /was not ready within its start-up budget of 4s; last answer: Startup probe failed: .*503/,
-      );
-      assert.deepEqual(logsOf(error), ['probe starting as iris']);
     });
 
     test("no progress within the Deployment's own deadline is told", async () => {
