@@ -3,6 +3,9 @@ import { Agent, request, type Dispatcher } from 'undici';
 import { ApiError, endpoints, streams, type EndpointName } from '../contract/api.js';
 import { describeIssues } from '../contract/deploy.js';
 import { messageOf } from '../contract/errors.js';
+import { ApiFailure } from './failure.js';
+
+export { ApiFailure };
 
 type Call<N extends EndpointName> = (typeof endpoints)[N];
 type Body<N extends EndpointName> = Call<N>['body'] extends z.ZodType ? z.input<Call<N>['body']> : undefined;
@@ -22,21 +25,6 @@ type Arguments<N extends EndpointName> =
 type Loose = { params?: unknown; query?: unknown; body?: unknown; signal?: AbortSignal };
 type Query = Record<string, string | number | boolean | undefined>;
 export type CallResult<N extends EndpointName> = z.output<Call<N>['response']>;
-
-/** An answer of 400 or more, one that cannot be read, or none at all (`status` 0, type `Unavailable`). */
-export class ApiFailure extends Error {
-  override readonly name = 'ApiFailure';
-
-  constructor(
-    readonly status: number,
-    readonly type: string,
-    message: string,
-    readonly details: Record<string, unknown> = {},
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
 
 /** Typed client of `/api/v1`: one method for every entry of `endpoints`, and the two streams. */
 export class ApiClient {

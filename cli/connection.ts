@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { ApiClient } from '../api/client.js';
+import type { ApiClient } from '../api/client.js';
 import { describeIssues } from '../contract/deploy.js';
 import { messageOf, SlipwayError } from '../contract/errors.js';
 import { Stack } from '../contract/stack.js';
@@ -15,6 +15,8 @@ type Where = z.infer<typeof Where>;
  */
 export async function withApi<T>(act: (client: ApiClient) => Promise<T>): Promise<T> {
   const { url, token } = await whereIsApi();
+  // Loaded when asked for: help, and what is called wrongly, need no HTTP.
+  const { ApiClient } = await import('../api/client.js');
   const client = new ApiClient(url, token);
   try {
     return await act(client);

@@ -44,7 +44,7 @@ async function demonstrate(
 
   heading('2. Deploy: a Temporal workflow, from the zips to a verified endpoint');
   const ref = await client.call('deploy', { body: { model } });
-  const status = await watch(client, ref, viewFor(process.stdout));
+  const status = await watch(client, ref, await viewFor(process.stdout));
   await report(client, status, process.stdout);
 
   heading('3. Predict, through the gateway');

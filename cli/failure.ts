@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { ApiFailure } from '../api/client.js';
+import { ApiFailure } from '../api/failure.js';
 import { messageOf, SlipwayError } from '../contract/errors.js';
 import { note, paint, plain, printJson } from './output.js';
 import { UsageError } from './usage.js';

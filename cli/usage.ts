@@ -1,6 +1,5 @@
 import { InvalidArgumentError } from 'commander';
 import { readFile } from 'node:fs/promises';
-import { parse } from 'yaml';
 import type { z } from 'zod';
 import { describeIssues } from '../contract/deploy.js';
 import { messageOf } from '../contract/errors.js';
@@ -37,6 +36,7 @@ export function number(text: string): number {
 
 /** The object in a YAML or JSON file. */
 export async function readObject(file: string): Promise<Record<string, unknown>> {
+  const { parse } = await import('yaml');
   try {
     const value: unknown = parse(await readFile(file, 'utf8'));
     if (typeof value === 'object' && value !== null && !Array.isArray(value))

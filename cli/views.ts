@@ -1,4 +1,3 @@
-import { createLogUpdate } from 'log-update';
 import type { DeploymentStatus } from '../contract/deployment.js';
 import { printJsonLine } from './output.js';
 import { stageLines, stepLines } from './stage-view.js';
@@ -13,7 +12,8 @@ export type View = {
 };
 
 /** Stages drawn over themselves, for a person at a terminal. */
-export function liveView(stream: NodeJS.WriteStream): View {
+export async function liveView(stream: NodeJS.WriteStream): Promise<View> {
+  const { createLogUpdate } = await import('log-update');
   const screen = createLogUpdate(stream);
   return {
     interval: 250,
@@ -62,5 +62,5 @@ export function jsonView(): View {
 }
 
 /** What fits `stream`: drawn on a terminal that says how large it is, else line by line. */
-export const viewFor = (stream: NodeJS.WriteStream): View =>
-  stream.isTTY && stream.rows > 0 && stream.columns > 0 ? liveView(stream) : plainView(stream);
+export const viewFor = async (stream: NodeJS.WriteStream): Promise<View> =>
+  stream.isTTY && stream.rows > 0 && stream.columns > 0 ? await liveView(stream) : plainView(stream);

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ApiFailure, type ApiClient } from '../api/client.js';
+import type { ApiClient } from '../api/client.js';
+import { ApiFailure } from '../api/failure.js';
 import type { DeploymentStatus } from '../contract/deployment.js';
 import type { DeploymentRef } from '../contract/pipeline.js';
 import { describeEnd } from './end-view.js';

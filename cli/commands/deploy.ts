@@ -32,7 +32,7 @@ export function registerDeploy(program: Command): void {
         const ref = await leavingItRunning(id, () => client.call('deploy', { body, query: { id } }));
         if (!options.wait) return options.json ? printJson(ref) : print(ref.workflowId);
         const stream = options.json ? process.stderr : process.stdout;
-        const status = await watch(client, ref, viewFor(stream));
+        const status = await watch(client, ref, await viewFor(stream));
         if (options.json) printJson(status);
         await report(client, status, stream);
       });

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Check } from '../../infra/local/doctor.js';
-import { findHome } from '../../infra/local/home.js';
+import { findHome, type Home } from '../../infra/local/home.js';
 import type { Census } from '../../platform/census.js';
 import { loadStack } from '../../platform/stack.js';
 import { paint, print, printJson, table } from '../output.js';
@@ -18,10 +18,9 @@ export function registerDoctor(program: Command): void {
     .option('--json', 'print the findings as JSON')
     .action(async ({ census: counted, json }: { census?: boolean; json?: boolean }) => {
       const { examine } = await import('../../infra/local/doctor.js');
-      const { census } = await import('../../platform/census.js');
       const home = findHome();
       const checks = await examine(home);
-      const count = counted ? await census(await loadStack(home.stackFile)) : null;
+      const count = counted ? await countAll(home) : null;
       if (json) printJson({ checks, ...(count && { census: count }) });
       else {
         show(checks);
@@ -29,6 +28,11 @@ export function registerDoctor(program: Command): void {
       }
       if (checks.some(({ ok }) => ok === false) || (count?.unaccounted.length ?? 0) > 0) process.exitCode = 1;
     });
+}
+
+async function countAll(home: Home): Promise<Census> {
+  const { census } = await import('../../platform/census.js');
+  return await census(await loadStack(home.stackFile));
 }
 
 function show(checks: Check[]): void {

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { findHome } from '../../infra/local/home.js';
-import { report } from '../../infra/local/report.js';
 import { interruptibly } from '../interruptible.js';
 import { print } from '../output.js';
 
@@ -11,6 +10,7 @@ export function registerDown(program: Command): void {
     .option('--purge', 'remove its data, containers and images as well')
     .action(async ({ purge = false }: { purge?: boolean }) => {
       const { down } = await import('../../infra/local/down.js');
+      const { report } = await import('../../infra/local/report.js');
       const home = findHome();
       const progress = report();
       try {

@@ -29,7 +29,7 @@ export function registerRollback(program: Command): void {
         const ref = await client.call('rollback', { params: { service }, body });
         if (!wait) return json ? printJson(ref) : print(ref.workflowId);
         const stream = json ? process.stderr : process.stdout;
-        const status = await watch(client, ref, viewFor(stream));
+        const status = await watch(client, ref, await viewFor(stream));
         if (json) printJson(status);
         await report(client, status, stream);
       });

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { ApiFailure, type ApiClient } from '../../api/client.js';
+import type { ApiClient } from '../../api/client.js';
+import { ApiFailure } from '../../api/failure.js';
 import type { DeploymentStatus } from '../../contract/deployment.js';
 import { Name } from '../../contract/names.js';
 import { withApi } from '../connection.js';
@@ -42,7 +43,7 @@ async function find(client: ApiClient, id: string, run?: string): Promise<Deploy
 }
 
 async function followIt(client: ApiClient, { deployment }: DeploymentStatus, json = false): Promise<void> {
-  const status = await watch(client, deployment, json ? jsonView() : viewFor(process.stdout));
+  const status = await watch(client, deployment, json ? jsonView() : await viewFor(process.stdout));
   if (!json) return await report(client, status, process.stdout);
   if (status.state !== 'succeeded') throw new Told(1);
 }

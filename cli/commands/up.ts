@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { componentNames, type ComponentName } from '../../infra/local/components/component.js';
 import { findHome, type Home } from '../../infra/local/home.js';
-import { report } from '../../infra/local/report.js';
 import type { UpResult } from '../../infra/local/up.js';
 import { interruptibly } from '../interruptible.js';
 import { print, printJson, table } from '../output.js';
@@ -26,6 +25,7 @@ export function registerUp(program: Command): void {
     .action(async ({ json, kubernetes, kubeconfig, clusterRegistry }: Options) => {
       // Loaded when asked for: the other commands are not to wait for all that servers need.
       const { up } = await import('../../infra/local/up.js');
+      const { report } = await import('../../infra/local/report.js');
       const home = findHome();
       const progress = report();
       try {

@@ -1,9 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
-import { openPromise } from 'yauzl';
 import type { ApiClient } from '../../api/client.js';
-import { upload, type Upload, type UploadWatch } from '../../api/upload.js';
+import type { Upload, UploadWatch } from '../../api/upload.js';
 import { messageOf, SlipwayError } from '../../contract/errors.js';
 import { Name, WeightsDate } from '../../contract/names.js';
 import type { PinnedArtifact } from '../../contract/pipeline.js';
@@ -46,6 +44,7 @@ async function checkZip(file: string): Promise<void> {
     throw new UsageError(`reading "${file}": there is no such file`, { cause });
   });
   if (!found.isFile()) throw new UsageError(`reading "${file}": not a file`);
+  const { openPromise } = await import('yauzl');
   try {
     (await openPromise(file, { lazyEntries: true })).close();
   } catch (cause) {
@@ -73,11 +72,13 @@ async function uploadAll(client: ApiClient, wanted: Upload[]): Promise<PinnedArt
 }
 
 async function withBar(client: ApiClient, what: Upload, signal: AbortSignal): Promise<PinnedArtifact> {
+  const { upload } = await import('../../api/upload.js');
   const resumed: UploadWatch = {
     signal,
     onResumed: ({ parts }) => note(`going on with an upload of which ${parts.length} parts are stored`),
   };
   if (!process.stderr.isTTY) return await upload(client, what, resumed);
+  const { SingleBar } = await import('cli-progress');
   const bar = new SingleBar({
     format: `${what.kind} {bar} {percentage}% {stored} of {all}, {eta_formatted}`,
     stream: process.stderr,

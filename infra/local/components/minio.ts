@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ensureBucket } from '../../../platform/storage/connection.js';
 import type { Component, Local } from './component.js';
 import { answers } from './answers.js';
 import { ensureProcess, problemOf, runningPid, stopServer, type ServerProcess } from './server-process.js';
@@ -45,6 +44,7 @@ export function minio({ home, ports, settings, tools, report, signal }: Local): 
     url: `http://127.0.0.1:${ports.s3Console}`,
     async ensure() {
       const done = await ensureProcess(server);
+      const { ensureBucket } = await import('../../../platform/storage/connection.js');
       await ensureBucket({ endpoint: `http://127.0.0.1:${ports.s3}`, accessKey, secretKey, bucket }, signal);
       return done;
     },

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { Connection } from '@temporalio/client';
 import { searchAttributes } from '../../../contract/deployment.js';
 import type { Component, Local } from './component.js';
 import { listens } from './answers.js';
@@ -28,6 +27,8 @@ export function temporal({ home, ports, tools, report, signal }: Local): Compone
     check: async (abort) => {
       // Connecting to a closed port would otherwise be tried again for seconds.
       await listens(ports.temporal, abort);
+      // Loaded when there is something to ask: what only stops a stack does without.
+      const { Connection } = await import('@temporalio/client');
       const connection = await Connection.connect({ address, connectTimeout: '3s' });
       try {
         await connection.withDeadline(Date.now() + 3_000, () =>
