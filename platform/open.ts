@@ -16,7 +16,6 @@ import { dockerTarget } from './targets/docker.js';
 import { engineOptions } from './targets/engine.js';
 import type { Target } from './targets/index.js';
 import { installationOf } from './targets/installation.js';
-import { kubernetesTarget } from './targets/kubernetes/index.js';
 
 /** The outside world, each part behind its interface. Composed once in every process. */
 export type Platform = {
@@ -44,23 +43,25 @@ export async function openPlatform(stack: Stack): Promise<Platform> {
     catalog: await postgresCatalog(stack.postgres),
     guarded: guarded(stack.analysis?.allow ?? []),
     builder: stack.docker === '' ? null : new Docker(engineOptions(stack.docker)),
-    targets: openTargets(stack, registry),
+    targets: await openTargets(stack, registry),
   };
 }
 
-function openTargets(stack: Stack, registry: Registry): Platform['targets'] {
+async function openTargets(stack: Stack, registry: Registry): Promise<Platform['targets']> {
   const installation = installationOf(stack);
-  return {
-    ...(stack.nodes.length > 0 && { docker: dockerTarget({ ...installation, nodes: stack.nodes }) }),
-    ...(stack.cluster && {
-      kubernetes: kubernetesTarget({
-        ...installation,
-        config: stack.cluster,
-        base: stack.base,
-        inspect: (image, signal) => imageFacts(registry, image, signal),
-      }),
-    }),
-  };
+  const targets: Platform['targets'] = {};
+  if (stack.nodes.length > 0) targets.docker = dockerTarget({ ...installation, nodes: stack.nodes });
+  if (stack.cluster) {
+    // Loaded when there is a cluster: its client is two thirds of all code that a process would load.
+    const { kubernetesTarget } = await import('./targets/kubernetes/index.js');
+    targets.kubernetes = kubernetesTarget({
+      ...installation,
+      config: stack.cluster,
+      base: stack.base,
+      inspect: (image, signal) => imageFacts(registry, image, signal),
+    });
+  }
+  return targets;
 }
 
 /** The target of this kind. Throws `InvalidInput` when this installation has none. */

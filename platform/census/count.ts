@@ -9,7 +9,7 @@ import type { Registry } from '../images/index.js';
 import { listUploads } from '../storage/uploads.js';
 import { countNodes, type NodeCount } from '../targets/docker-count.js';
 import { installationOf } from '../targets/installation.js';
-import { countCluster, type ClusterCount } from '../targets/kubernetes/count.js';
+import type { ClusterCount } from '../targets/kubernetes/count.js';
 
 /** What there is, before it is judged. */
 export type Count = {
@@ -29,11 +29,18 @@ export type Count = {
   lost: Set<string>;
 };
 
+/** A cluster's client is loaded only where there is a cluster. */
+async function clusterCount(stack: Stack): Promise<ClusterCount | null> {
+  if (!stack.cluster) return null;
+  const { countCluster } = await import('../targets/kubernetes/count.js');
+  return await countCluster({ ...installationOf(stack), config: stack.cluster, base: stack.base });
+}
+
 /** Counts everything; the catalog last, so that what was made meanwhile is found accounted for. */
 export async function countAll(stack: Stack, registry: Registry, catalog: Catalog): Promise<Count> {
   const [nodes, cluster, repositories, uploads] = await Promise.all([
     countNodes(stack),
-    stack.cluster && countCluster({ ...installationOf(stack), config: stack.cluster, base: stack.base }),
+    clusterCount(stack),
     registryCensus(
       registry,
       (repository) =>
