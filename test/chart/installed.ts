@@ -2,18 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { AuthorizationV1Api } from '@kubernetes/client-node';
 import { Client, Connection } from '@temporalio/client';
-import { execa } from 'execa';
 import pg from 'pg';
+import { createRegistry } from '../../platform/images/registry.js';
 import { testCluster, type TestCluster } from '../support/cluster.js';
 import { Authority } from '../support/certificates.js';
+import { pushOwnImage } from '../support/own-image.js';
 import { TemporalFront } from '../support/temporal-front.js';
 import { makeNamespace } from '../support/temporal-namespace.js';
 import { chart, runHelm, withValues, type Values } from './helm.js';
 
-const image = fileURLToPath(new URL('../../infra/image/main.js', import.meta.url));
+/** Not the one that the tests of `npm run image` push to: they are to send all of it. */
+const repository = 'slipway-in-cluster';
 
 export const apiKey = 'an-api-key-that-is-secret';
 
@@ -47,8 +48,7 @@ export class Ground {
       ...['create', 'secret', 'docker-registry', 'pull', '-n', app, '--docker-server', config.registry],
       ...['--docker-username', stack.registry.username, '--docker-password', stack.registry.password],
     ]);
-    const built = await execa(process.execPath, [image, '--base', 'debian', '--json'], { stdin: 'ignore' });
-    const { digest } = JSON.parse(built.stdout) as { digest: string };
+    const digest = await pushOwnImage(createRegistry(stack.registry), repository);
 
     const connection = await Connection.connect({ address: stack.temporal.address });
     const temporal = new Client({ connection, namespace: app });
@@ -68,7 +68,7 @@ export class Ground {
     catalog.host = at(postgresFront!);
     catalog.pathname = `/${database}`;
     const ground = new Ground(cluster, app, models, temporal, front, {
-      image: { repository: `${config.registry}/slipway`, digest, pullSecrets: ['pull'] },
+      image: { repository: `${config.registry}/${repository}`, digest, pullSecrets: ['pull'] },
       namespaces: [models],
       stack: {
         temporal: { address: at(temporalFront!), namespace: app, ...options },

@@ -5,21 +5,17 @@ import { createReadStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import Docker from 'dockerode';
-import { execa } from 'execa';
 import { engineLines } from '../../platform/images/build/engine-stream.js';
 import { createRegistry } from '../../platform/images/registry.js';
 import { engineOptions } from '../../platform/targets/engine.js';
 import type { Stack } from '../../contract/stack.js';
+import { buildImage, ownImage } from '../support/own-image.js';
 import { testStack } from '../support/stack.js';
 import { makeNamespace } from '../support/temporal-namespace.js';
 import { until } from '../support/until.js';
 import { serverPort } from '../support/ports.js';
-
-const program = fileURLToPath(new URL('../../infra/image/main.js', import.meta.url));
-const image = (...args: string[]) => execa(process.execPath, [program, ...args], { reject: false });
 
 describe('npm run image', { timeout: 1_500_000 }, () => {
   let stack: Stack;
@@ -42,11 +38,9 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     const connection = await Connection.connect({ address: stack.temporal.address });
     await makeNamespace(new Client({ connection, namespace }), namespace);
     await connection.close();
-    const file = join(folder, 'image.tar');
-    const { stdout, stderr, exitCode } = await image('--base', 'debian', '--output', file, '--json');
-    assert.equal(exitCode, 0, stderr);
-    ({ image: name, digest } = JSON.parse(stdout) as { image: string; digest: string });
-    for await (const _ of engineLines(await docker.loadImage(createReadStream(file))));
+    const made = await ownImage();
+    ({ name, digest } = made);
+    for await (const _ of engineLines(await docker.loadImage(createReadStream(made.file))));
   });
   after(async () => {
     for (const container of containers) await container.remove({ force: true });
@@ -120,7 +114,7 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
     });
 
   test('pushes the same image from the same sources: nothing of when, where or by whom is in it', async () => {
-    const { stdout, stderr, exitCode } = await image('--base', 'debian', '--json');
+    const { stdout, stderr, exitCode } = await buildImage('--base', 'debian', '--json');
     assert.equal(exitCode, 0, stderr);
     const made = JSON.parse(stdout) as { digest: string; layers: { size: number; createdBy: string }[] };
     assert.equal(made.digest, digest);
@@ -154,12 +148,12 @@ describe('npm run image', { timeout: 1_500_000 }, () => {
 
 describe('npm run image, called wrongly', () => {
   test('says what is wrong and ends with status 2', async () => {
-    const both = await image('--push', 'a', '--output', 'b');
+    const both = await buildImage('--push', 'a', '--output', 'b');
     assert.deepEqual([both.exitCode, both.stderr], [2, '--push and --output: name one of them']);
-    const unnamed = await image('--push', 'Not A Name');
+    const unnamed = await buildImage('--push', 'Not A Name');
     assert.equal(unnamed.exitCode, 2);
     assert.match(unnamed.stderr, /"Not A Name" is not the name of an image/);
-    const unknown = await image('--pull');
+    const unknown = await buildImage('--pull');
     assert.equal(unknown.exitCode, 2);
     assert.match(unknown.stderr, /unknown option '--pull'/);
   });
@@ -167,13 +161,13 @@ describe('npm run image, called wrongly', () => {
   test('names the base that is not there', async () => {
     const { registry } = await testStack();
     const base = `${new URL(registry.url).host}/no-such-base:1`;
-    const { exitCode, stderr } = await image('--base', base);
+    const { exitCode, stderr } = await buildImage('--base', base);
     assert.equal(exitCode, 1);
     assert.match(stderr, new RegExp(`"${base}": there is no such image`));
   });
 
   test('is explained by --help', async () => {
-    const { exitCode, stdout } = await image('--help');
+    const { exitCode, stdout } = await buildImage('--help');
     assert.equal(exitCode, 0);
     assert.match(stdout, /--base <image>/);
   });
