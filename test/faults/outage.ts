@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ActivityName, FaultWorker } from '../support/faults.js';
+import type { ActivityName, FaultWorker, Held } from '../support/faults.js';
 import { type ComponentName } from '../support/stack.js';
 import { killComponent, repair } from '../support/harm.js';
 
@@ -8,15 +8,16 @@ const meetsItAway = 1_000;
 
 /**
  * Kills servers at once while a worker holds an activity (left out: several), lets that meet them away, and starts them
- * again. It has to try again once they are back.
+ * again. It has to try again once they are back. Answers what was let go.
  */
 export async function outage(
   worker: FaultWorker,
   away: readonly ComponentName[],
   activity?: ActivityName,
-): Promise<void> {
+): Promise<Held[]> {
   await Promise.all(away.map((server) => killComponent(server, 'SIGKILL')));
-  await worker.pass(activity);
+  const met = await worker.pass(activity);
   await delay(meetsItAway);
   await repair({ only: away });
+  return met;
 }

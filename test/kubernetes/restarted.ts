@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ActivityName } from '../support/faults.js';
 import { Drydock } from './drydock.js';
-import { outageIn, servers } from './outage.js';
+import { allAway, away } from './outage.js';
 import { until } from '../support/until.js';
 
 /** Activities of an undo that are held one after the other: all that come of a kind, where one is named several times. */
@@ -10,7 +10,7 @@ type Steps = { stages: readonly ActivityName[]; undo: readonly ActivityName[] };
 
 /** Tests that all servers and the apiserver may be killed at once in each of these activities, in order. */
 export function goesOnWithout({ stages, undo }: Steps): void {
-  describe(`${servers.join(', ')} and the apiserver killed at once and started again on Kubernetes`, () => {
+  describe(`${away.join(', ')} killed at once and started again on Kubernetes, one activity after the other`, () => {
     const dock = Drydock.here();
 
     test(`in ${undo.join(', ')}: all of a deployment is taken back`, async () => {
@@ -23,7 +23,8 @@ export function goesOnWithout({ stages, undo }: Steps): void {
       const by = { by: 'test', reason: 'to be undone' };
       await handle.executeUpdate('abort', { args: [by] });
       for (const [index, activity] of undo.entries()) {
-        await outageIn(worker, activity);
+        await worker.held(activity);
+        await allAway(worker, activity);
         if (!undo.includes(activity, index + 1)) await worker.release(activity);
       }
       assert.equal((await harbour.yard.failure(handle)).type, 'Aborted');
@@ -48,7 +49,10 @@ export function goesOnWithout({ stages, undo }: Steps): void {
       await worker.held(first!);
       // Only now: the release before may have been tidied up after meanwhile.
       await worker.change({ holdBefore: stages });
-      for (const activity of stages) await outageIn(worker, activity);
+      for (const activity of stages) {
+        await worker.held(activity);
+        await allAway(worker, activity);
+      }
       await handle.result();
       // Whose addresses the node leads to it learns from an apiserver that has just come back.
       const answer = await until(() => harbour.yard.predict(model, 'Ada').catch(() => null));

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client, Connection, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  WorkflowFailedError,
+  type WorkflowHandle,
+  type WorkflowHandleWithFirstExecutionRunId,
+} from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { Client as Minio } from 'minio';
 import { Agent, request } from 'undici';
@@ -88,7 +94,10 @@ export class Shipyard {
     return model;
   }
 
-  async deploy(request: DeployRequest, workflowId = `test/${this.name('d')}`): Promise<WorkflowHandle> {
+  async deploy(
+    request: DeployRequest,
+    workflowId = `test/${this.name('d')}`,
+  ): Promise<WorkflowHandleWithFirstExecutionRunId> {
     const { taskQueue } = this.stack.temporal;
     return await this.temporal.workflow.start(deployWorkflow, { taskQueue, workflowId, args: [request] });
   }

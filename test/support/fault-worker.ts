@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { loadStack } from '../../platform/stack.js';
@@ -19,9 +19,13 @@ const desk: FaultDesk = {
     const report = `${folder}/held-${name}-${key}`;
     // At once: whoever lets go looks for reports after having changed the faults.
     writeFileSync(report, '');
-    while (existsSync(report)) {
-      heartbeat();
-      await Promise.race([delay(100), cancelled]);
+    try {
+      while (existsSync(report)) {
+        heartbeat();
+        await Promise.race([delay(100), cancelled]);
+      }
+    } finally {
+      rmSync(report, { force: true });
     }
   },
   lost: (name) => appendFile(`${folder}/lost`, `${name}\n`),

@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { ActivityName, Faults } from './faulty-activities.js';
+import { withoutHolds, type ActivityName, type Faults, type Step } from './faulty-activities.js';
 
-export type { ActivityName, Faults };
+export type { ActivityName, Faults, Step };
+
+/** An activity that is held, and the run of the workflow that it belongs to. */
+export type Held = { activity: string; run: string };
 
 /**
  * A real worker process in which faults can be made, to be killed with `kill -9`; it takes the place of the installation's
@@ -53,22 +56,25 @@ export class FaultWorker {
     await rename(next, join(this.folder, 'faults.json'));
   }
 
-  /** Waits until the named activity is held. */
-  async held(name: ActivityName, budget = 300_000): Promise<void> {
-    await this.until(() => this.reports(name).length > 0, budget, `${name} is held`);
+  /** Waits until the named activity is held; `run`: of this run of a workflow. */
+  async held(name: ActivityName, run?: string): Promise<void> {
+    await this.until(() => this.reports(name, run).length > 0, 300_000, `${name} is held`);
   }
 
   /** Lets one activity go on, or everything that is held; from now on it is not held any more. */
   async release(name?: ActivityName): Promise<void> {
-    const others = (names: readonly ActivityName[] = []) => names.filter((one) => name && one !== name);
-    const { holdBefore, holdAfter } = this.faults;
-    await this.change({ ...this.faults, holdBefore: others(holdBefore), holdAfter: others(holdAfter) });
+    await this.change(withoutHolds(this.faults, name));
     await this.pass(name);
   }
 
-  /** Lets one activity go on, or everything that is held; what comes of its kind is held again. */
-  async pass(name?: ActivityName): Promise<void> {
-    for (const report of this.reports(name)) await rm(join(this.folder, report));
+  /** Lets one activity go on, or everything that is held; what comes of its kind is held again. Answers what it let go. */
+  async pass(name?: ActivityName): Promise<Held[]> {
+    const reports = this.reports(name);
+    for (const report of reports) await rm(join(this.folder, report), { force: true });
+    return reports.map((report) => {
+      const [, activity, run] = /^held-(\w+)-(.+)-[^-]+$/.exec(report)!;
+      return { activity: activity!, run: run! };
+    });
   }
 
   /** Activities whose first reply was lost. */
@@ -97,8 +103,8 @@ export class FaultWorker {
   }
 
   /** What is held. */
-  private reports(name?: ActivityName): string[] {
-    const prefix = name ? `held-${name}-` : 'held-';
+  private reports(name?: ActivityName, run = ''): string[] {
+    const prefix = name ? `held-${name}-${run}` : 'held-';
     return readdirSync(this.folder).filter((file) => file.startsWith(prefix));
   }
 

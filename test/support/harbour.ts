@@ -59,20 +59,25 @@ export class Harbour {
     };
   }
 
+  /** A name for a model or a service: without a hash at its end, which would give it another one in the cluster. */
+  name(): string {
+    return this.yard.name('m').replace('-', '');
+  }
+
   /** Puts a model into the store, and what its weights do; answers its name. */
   async model(weights: GreeterWeights = {}): Promise<string> {
-    // Without a hash at its end, which would give it another name in the cluster.
-    const name = this.yard.name('m').replace('-', '');
+    const name = this.name();
     await this.yard.put(name, 'source', await greeterSource());
     await this.yard.put(name, 'weights', await greeterWeights(weights));
     return name;
   }
 
-  /** Newer weights for a model. */
-  async retrain(model: string, weights: GreeterWeights): Promise<void> {
+  /** Newer weights for a model; answers the date that names them. */
+  async retrain(model: string, weights: GreeterWeights): Promise<string> {
     this.day += 1;
     const date = new Date(Date.UTC(2026, 0, 1 + this.day)).toISOString().slice(0, 10).replaceAll('-', '');
     await this.yard.put(model, 'weights', await greeterWeights(weights), date);
+    return date;
   }
 
   /** Newer weights for a model, and the request that ships them if they greet as they should. */

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Stack } from '../../contract/stack.js';
 import { loadStack } from '../../platform/stack.js';
 import { startWorker, type RunningWorker } from '../../workers/run.js';
-import { faulty, type ActivityName, type FaultDesk, type Faults } from './faulty-activities.js';
+import { faulty, withoutHolds, type ActivityName, type FaultDesk, type Faults } from './faulty-activities.js';
 
 /**
  * A real worker in the test's own process, in which faults can be made. Where it has to be killed, a `FaultWorker` is a
@@ -54,9 +54,7 @@ export class LocalWorker {
 
   /** Lets one activity go on, or everything that is held; from now on it is not held any more. */
   async release(name?: ActivityName): Promise<void> {
-    const others = (names: readonly ActivityName[] = []) => names.filter((one) => name && one !== name);
-    const { holdBefore, holdAfter } = this.faults;
-    this.faults = { ...this.faults, holdBefore: others(holdBefore), holdAfter: others(holdAfter) };
+    this.faults = withoutHolds(this.faults, name);
     await this.pass(name);
   }
 
