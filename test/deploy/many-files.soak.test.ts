@@ -1,0 +1,3 @@
+import { shipsFiles } from './many-files.js';
+
+shipsFiles(20_000);
