@@ -5,7 +5,7 @@ import type { Replica } from '../../contract/pipeline.js';
 import { bytes } from '../../contract/quantities.js';
 import { labels } from '../../contract/serving.js';
 import { ensureNetwork } from './docker-network.js';
-import { ask, askFor, engineInfo, EngineError, urlOn, type Node } from './docker-node.js';
+import { ask, askFor, chainsAreMade, engineInfo, EngineError, urlOn, type Node } from './docker-node.js';
 import { freePorts, isPortTaken, publishAddress } from './docker-ports.js';
 import { ensureImage, type Credentials } from './docker-pull.js';
 import { containerSpec, publish, specDigest, type Installation } from './docker-spec.js';
@@ -136,8 +136,7 @@ async function start(
       await sleep(100, undefined, { signal });
       return 'again';
     }
-    // Another engine on the machine has just started, and makes the firewall's chains anew.
-    if (/No chain\/target\/match/i.test(error.reason)) {
+    if (chainsAreMade(error)) {
       await sleep(200, undefined, { signal });
       return 'again';
     }
