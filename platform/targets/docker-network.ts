@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { labels } from '../../contract/serving.js';
-import { ask, chainsAreMade, engineInfo, EngineError, type Node } from './docker-node.js';
+import { ask, engineInfo, EngineError, type Node } from './docker-node.js';
+import { chainsAreMade } from './engine.js';
 
 /** Network of an installation's containers where they may not reach out. */
 export const networkName = (stack: string): string => `slipway-${stack}`;
@@ -21,7 +22,7 @@ export async function ensureNetwork(node: Node, stack: string, signal?: AbortSig
       retries: 10,
       minTimeout: 200,
       factor: 1,
-      shouldRetry: ({ error }) => error instanceof EngineError && chainsAreMade(error),
+      shouldRetry: ({ error }) => error instanceof EngineError && chainsAreMade(error.reason),
     });
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;

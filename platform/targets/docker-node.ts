@@ -29,10 +29,6 @@ export class EngineError extends Error {
   }
 }
 
-/** Whether another engine on the machine has just started, and makes the firewall's chains anew: soon it works. */
-export const chainsAreMade = (error: EngineError): boolean =>
-  /No chain\/target\/match|Chain '[\w-]+' does not exist/i.test(error.reason);
-
 /**
  * Makes one call to a node's engine, bounded in time (default: 60 s): an engine that hangs must not hang a deployment.
  * Throws {@link EngineError}; when `signal` aborts, its reason.

@@ -5,10 +5,11 @@ import type { Replica } from '../../contract/pipeline.js';
 import { bytes } from '../../contract/quantities.js';
 import { labels } from '../../contract/serving.js';
 import { ensureNetwork } from './docker-network.js';
-import { ask, askFor, chainsAreMade, engineInfo, EngineError, urlOn, type Node } from './docker-node.js';
+import { ask, askFor, engineInfo, EngineError, urlOn, type Node } from './docker-node.js';
 import { freePorts, isPortTaken, publishAddress } from './docker-ports.js';
 import { ensureImage, type Credentials } from './docker-pull.js';
 import { containerSpec, publish, specDigest, type Installation } from './docker-spec.js';
+import { chainsAreMade } from './engine.js';
 import type { PlannedReplica, ReplicaSet, Watch } from './index.js';
 
 /** Rounds of create and start before giving up: each lost one means a taken port or another attempt's act. */
@@ -136,7 +137,7 @@ async function start(
       await sleep(100, undefined, { signal });
       return 'again';
     }
-    if (chainsAreMade(error)) {
+    if (chainsAreMade(error.reason)) {
       await sleep(200, undefined, { signal });
       return 'again';
     }

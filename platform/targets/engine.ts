@@ -29,3 +29,7 @@ export function engineOptions(address: string): Docker.DockerOptions {
 
 /** The client takes an agent, which its types leave out. */
 const options = (all: Docker.DockerOptions & { agent: Agent }): Docker.DockerOptions => all;
+
+/** Whether an engine stumbled over another one on the machine that has just made the firewall's chains anew: soon it works. */
+export const chainsAreMade = (reason: string): boolean =>
+  /Chain already exists|No chain\/target\/match|Chain '[\w-]+' does not exist/i.test(reason);

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import pRetry from 'p-retry';
+import { chainsAreMade } from '../../../platform/targets/engine.js';
 import { askEngine, connectEngine } from '../engine.js';
 import { writeAtomically } from '../files.js';
 import { unmountBelow } from '../mounts.js';
@@ -82,12 +83,12 @@ export function privateEngine(local: Local, address: string): Component {
   };
   const ensure = async (): ReturnType<Component['ensure']> => {
     await createBridge(home, settings);
-    // Engines that start at the same moment make the same chains of the firewall, and who comes second gives up.
+    // Engines that start at the same moment make the same chains of the firewall, each anew, and one of them gives up.
     return await pRetry(() => ensureProcess(server), {
       retries: 5,
       minTimeout: 500,
       signal: local.signal,
-      shouldRetry: ({ error }) => error.message.includes('Chain already exists'),
+      shouldRetry: ({ error }) => chainsAreMade(error.message),
     });
   };
   const isThere = async (): Promise<boolean> =>
